@@ -53,8 +53,9 @@ def hop_of(event: AuditEvent, tokens: Mapping[str, Caller], known: Known) -> dic
             told |= {"kind": "exchange", "to": ISSUER, "what": f"a token for {to}", "new": {**new, "dropped": dropped}}
         case Access():
             told |= {"kind": "access", "what": f"{data.operation} {data.resource.name}"}
+            told |= {"groups": data.principal.groups, "facts": data.resource.attributes or {}}
         case Refusal():
-            told |= {"kind": "refusal", "what": "what the call asks for"}
+            told |= {"kind": "refusal", "what": "the call that it had admitted"}
         case UntrustedPeer():
             told |= {"kind": "distrust", "what": f"trust in {short(data.party)}"}
         case _:

@@ -28,7 +28,7 @@ _TEMPLATES = Environment(
 _STATIC = {file.name: file.read_bytes() for file in (_HERE / "static").iterdir()}
 _REASONS = {**orjson.loads(_STATIC["reasons.json"]), Reason.APPLICATION_ERROR: ""}
 _NEXT = {
-    401: "Sign in. What you have sent was not taken.",
+    401: "Sign in.",
     403: "Open the page again, and send its form from there.",
     404: "No page has this address, or it is a task of somebody else, or an older one. Choose one from the list.",
     429: "Wait a few seconds, then load the page again.",
@@ -57,6 +57,10 @@ def refused(refusal: Denied, request: Request) -> Response:
     if "text/html" not in request.headers.get("accept", ""):
         return DeniedResponse(refusal)
     told = {"why": _REASONS.get(refusal.public_reason, ""), "next": _NEXT.get(refusal.status, "Begin again.")}
+    if refusal.status == 401 and request.state.session:
+        told["why"] = "An operator, a sign-out elsewhere or a long pause has ended your session."
+    if refusal.status == 401 and request.method != "GET":
+        told["next"] += " What you have sent was not taken."
     answer = page(request.state.session, "refused", refusal.status, **told)
     answer.raw_headers += headers_of(refusal, REQUEST.get().form)
     return answer

@@ -22,6 +22,8 @@ from zerotrust.decision import Resource
 from zerotrust.registry.model import OPERATORS
 from zerotrust.service import Service
 
+DIGITS = 12
+"""Of a task's id in the list: so many are enough to find it."""
 SHOWN = 50
 """Tasks in the list of a person."""
 PREPARED = "Summarise the incident reports of my department and file the result."
@@ -56,18 +58,22 @@ def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
             raise HTTPException(404)
         return None, False
 
+    async def visible() -> list[Task]:
+        """Return the tasks that the person may see, the newest first."""
+        await reader.catch_up()
+        # All that the policies know of a task is its owner, so each owner is asked about once.
+        # control: listed-as-permitted
+        owners = await service.permitted("task.view", tasks.owners, _tasks_of)
+        return tasks.latest(owners)
+
     @app.get("/")
     async def home(request: Request) -> Response:
         if (session := await session_of(request)) is None:
             return page(None, "welcome")
         person = session.principal
-        await reader.catch_up()
-        # All that the policies know of a task is its owner, so each owner is asked about once.
-        # control: listed-as-permitted
-        owners = await service.permitted("task.view", tasks.owners, _tasks_of)
         seen = [
             (task, _time(task), "you" if task.owner == person.subject else sessions.names.get(task.owner, ""))
-            for task in tasks.latest(owners)[:SHOWN]
+            for task in (await visible())[:SHOWN]
         ]
         departments = sorted(person.groups.intersection(service.registry.departments))
         shown: dict[str, Any] = {"tasks": seen, "departments": departments, "operates": OPERATORS in person.groups}
@@ -75,9 +81,11 @@ def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
 
     @app.get("/tasks")
     async def by_id(id: str = "") -> Response:
-        if not re.fullmatch(r"[0-9a-f]{32}", found := id.strip().lower()):
+        begins = id.strip().lower()
+        found = [task.id for task in await visible() if task.id.startswith(begins)]
+        if len(begins) < DIGITS or len(found) != 1:
             raise HTTPException(404)
-        return RedirectResponse(f"/tasks/{found}", 303)
+        return RedirectResponse(f"/tasks/{found[0]}", 303)
 
     @app.post("/tasks")
     async def start(request: Request, session: Signed) -> Response:

@@ -82,11 +82,12 @@ class Task:
     def hops(self, *, after: int = -1, explained: bool = False) -> list[dict[str, Any]]:
         """Return the hops as JSON, each with its number in the log as `n`.
 
-        `after`: only those with a higher number.  `explained`: with the details of refusals.
+        `after`: only those with a higher number.  `explained`: with the details of refusals, and
+        what the policies were told of the resource.
         """
-        left_out = "" if explained else "detail"  # control: details-for-operators
+        left_out = () if explained else ("detail", "facts")  # control: details-for-operators
         new = self._hops[bisect_right(self._hops, after, key=itemgetter("n")) :]
-        return [{name: value for name, value in hop.items() if name != left_out} for hop in new]
+        return [{name: value for name, value in hop.items() if name not in left_out} for hop in new]
 
     @property
     def decided(self) -> list[bool]:

@@ -4,6 +4,7 @@ import {SECOND, by, clock, element} from "./page.js";
 
 const STALE = 120; // seconds after which the log should have had something new: some records come each minute
 const STEP = 900; // milliseconds between two hops that are played
+const REFUSING = 400; // the first status of HTTP that is no success
 const LANES = {orchestrator: 1, agent: 2, tool: 3, inference: 4, llamastack: 4, authority: 5, Keycloak: 5};
 const VERBS = {call: "calls", exchange: "asks", access: "decides", refusal: "refuses", distrust: "refuses"};
 const reasons = await (await fetch("/static/reasons.json")).json();
@@ -33,6 +34,11 @@ function why(hop) {
   );
   const title = hop.allowed ? "By the rule:" : "No rule permits it. These are all the rules for such a call:";
   if (rules.length) made.append(element("p", "", title), element("ul", "", ...rules));
+  if (hop.groups && !hop.allowed) {
+    const known = Object.entries(hop.facts ?? {}).map((one) => one.join(" ")).join(", ");
+    const groups = `The user's groups: ${hop.groups.join(", ") || "none"}.`;
+    made.append(element("p", "", groups + (known && ` What the policies were told of it: ${known}.`)));
+  }
   const foreign = "which is for another party, so this one has not verified it";
   const facts = [
     hop.token && `${acting(hop.token)}, token ${hop.token.id}${hop.token.own ? "" : `, ${foreign}`}`,
@@ -50,7 +56,7 @@ function why(hop) {
 function chip(token, time, brief = false) {
   const lost = brief ? [] : token.dropped.flatMap((scope) => [" ", element("s", "", scope)]);
   const says = brief ? "" : `for ${token.for}: ${token.scopes.join(" ") || "no scope"}`;
-  const left = token.ends ? ` ${Math.max(0, Math.round(token.ends - time))} s left` : "";
+  const left = token.ends ? ` ${Math.max(0, Math.round(token.ends - time))} s left then` : "";
   return element("span", "chip", element("b", "", token.name), says, ...lost, element("small", "", left));
 }
 
@@ -79,7 +85,7 @@ function row(hop) {
   arrow.style.gridColumn = from === to ? `${2 * from + 1} / span 2` : `${2 * left + 2} / ${2 * right + 2}`;
   const ends = left >= (from === to ? 3 : 4); // there is more room before the arrow
   label.style.gridColumn = ends ? `2 / ${2 * right + 2}` : `${2 * left + 2} / -1`;
-  below.style.gridColumn = hop.allowed ? label.style.gridColumn : "2 / -1";
+  below.style.gridColumn = hop.allowed ? label.style.gridColumn : `${Math.min(2 * lane(hop.by) + 2, 8)} / -1`;
   const kind = `hop${hop.allowed ? "" : " no"}${ends ? " ends" : ""}`;
   const made = element("li", kind, element("span", "when faint"), label, arrow, below);
   made.id = `hop-${hop.n}`;
@@ -99,14 +105,22 @@ function show(hop) {
   if (hop.kind === "ended") {
     const how = hop.ended === "complete" ? hop.status : `${hop.status ?? "no answer"}, ${hop.ended.replace("_", " ")}`;
     labels.get(span)?.append(element("span", "faint", ` · ${how}, ${Math.round(hop.took)} ms`));
+    if (hop.ended !== "complete" || hop.status >= REFUSING) admitted(span);
     return;
   }
   // Parties deliver their records one after the other: a later one may be of an earlier hop.
   const earlier = [...hops.children].findLast((one) => Number(one.dataset.at) <= hop.at);
   const made = hops.insertBefore(row(hop), earlier ? earlier.nextSibling : hops.firstChild);
   if (hop.kind === "call") labels.set(span, made.querySelector(".label"));
+  else if (!hop.allowed && hop.kind !== "exchange") admitted(span);
   sum(hop, made);
   telling ||= setTimeout(() => { telling = 0; until(last); }, 100);
+}
+
+/** Take the mark from a call that was admitted, and then came to nothing, or to less than it asked for. */
+function admitted(span) {
+  const mark = labels.get(span)?.querySelector(".granted");
+  mark?.replaceWith(element("span", "faint", "admitted only: "));
 }
 
 /** Add a line to a box above the picture, once. */
@@ -186,7 +200,10 @@ take("answer", ({text, error, refused}) => {
   by("text").textContent = (text ?? `Refused: ${error}`) + also;
   by("answer").hidden = false;
 });
-take("end", () => source.close());
+take("end", () => {
+  if (!by("refusals").children.length) by("refusals").after(element("p", "", "Nothing."));
+  source.close();
+});
 source.addEventListener("error", () => {
   if (source.readyState !== EventSource.CLOSED) return; // the browser asks again by itself
   by("state").textContent = "Not followed any more: you were signed out, or the console refused. Load the page again.";

@@ -20,7 +20,8 @@ NEW = TOKEN | {"name": "T1", "for": "agent/reader", "scopes": ["tool.read"], "dr
 T1 = NEW | {"own": False, "through": ["orchestrator", "agent/reader"]}
 FACTS = {"span": "a", "allowed": True, "reason": "", "rules": [], "policy": "3-abc", "code": "c0de", "approved": True}
 RULE = {"id": "read-own", "says": "A report is read in its department."}
-REFUSED = {"allowed": False, "reason": "resource_denied", "rules": [RULE], "code": "bad", "approved": False}
+ABOUT = {"groups": ["/engineering"], "facts": {"department": "/finance"}}
+REFUSED = ABOUT | {"allowed": False, "reason": "resource_denied", "rules": [RULE], "code": "bad", "approved": False}
 TOOL = {"from": "tool/documents", "to": "tool/documents"}
 HOPS: list[dict[str, Any]] = [
     FACTS | {"n": 7, "kind": "call", "from": "console", "to": "orchestrator", "what": "POST /tasks", "token": T0},
@@ -54,11 +55,18 @@ async def test_hops_are_told_in_order_with_tokens_and_rules_in_words(width: int)
         hops = page.locator("#hops > li")
         await expect(hops).to_have_count(3)
         await expect(hops.nth(0)).to_contain_text("console calls orchestrator POST /tasks · 200, 12 ms")
-        await expect(hops.nth(0).locator(".chip")).to_have_text("T0for orchestrator: agent.run 203 s left")
+        await expect(hops.nth(0).locator(".chip")).to_have_text("T0for orchestrator: agent.run 203 s left then")
         await expect(hops.nth(1)).to_contain_text("orchestrator asks Keycloak for a token")
         await expect(hops.nth(1).locator("s")).to_have_text("agent.run")
         await expect(hops.nth(2)).to_contain_text("refused by tool/documents: read FIN")
-        for told in (RULE["says"], "for orchestrator, for alice", "has not verified it", "not what is approved now"):
+        about = "The user's groups: /engineering. What the policies were told of it: department /finance."
+        for told in (
+            RULE["says"],
+            about,
+            "for orchestrator, for alice",
+            "has not verified it",
+            "not what is approved now",
+        ):
             await expect(hops.nth(2).locator(".why")).to_contain_text(told)
         await expect(page.locator("#chains")).to_have_text("alice in person, by console, at orchestrator")
         await expect(page.locator("#refusals")).to_contain_text("refused by tool/documents: read FIN")
@@ -66,6 +74,28 @@ async def test_hops_are_told_in_order_with_tokens_and_rules_in_words(width: int)
         await expect(page.locator("#text")).to_have_text("Done.\n\nRefused: FIN")
         await expect(page.locator("#log")).to_contain_text("One of its witnesses cosigned it at")
         assert await page.locator(".arrow").first.is_visible() == (width > 1000)
+
+
+@pytest.mark.parametrize(
+    ("then", "mark", "refusals"),
+    [
+        pytest.param(ENDED, ".granted", "Nothing.", id="answered"),
+        pytest.param(ENDED | {"status": 403}, ".faint", "Nothing.", id="answered with a refusal"),
+        pytest.param(ENDED | {"ended": "cut_off"}, ".faint", "Nothing.", id="cut off"),
+        pytest.param(HOPS[0] | REFUSED | {"kind": "refusal", "n": 8}, ".faint", "refused by", id="refused"),
+    ],
+)
+async def test_a_call_that_was_admitted_has_the_mark_of_success_only_if_it_had_any(
+    then: dict[str, Any], mark: str, refusals: str
+) -> None:
+    hops = [one | {"by": "orchestrator", "at": 97 + number} for number, one in enumerate((HOPS[0], then))]
+    stream = "".join(f"event: hop\ndata: {json.dumps(one)}\n\n" for one in hops) + "event: end\ndata: {}\n\n"
+    name, values, _ = task(age=5)
+    async with served(name, values, {"/hops": (stream, "text/event-stream")}) as page:
+        await expect(page.locator("section:has(#refusals)")).to_contain_text(refusals)
+        first = page.locator("#hops > li").first
+        await expect(first.locator(f".label > span > {mark}")).to_have_count(1)
+        assert ("admitted only: " in await first.inner_text()) == (mark == ".faint")
 
 
 async def test_hops_are_played_and_shown_step_by_step() -> None:

@@ -16,6 +16,7 @@ from console import run
 from console.admission import HEADERS, MAX_FORM, MOST_FIELDS
 from console.sessions import SESSION, SIGN_IN
 from console.sign_in import LONGEST_NAME
+from console.task_pages import DIGITS
 from testkit.issuer import ISSUER
 from testkit.wire import Wire
 from tests.support.console import AT, CONSOLE, FRONT, Consoled, Realm, consoled
@@ -68,10 +69,13 @@ async def test_a_task_is_shown_hop_by_hop_while_it_runs(here: Consoled) -> None:
     assert {rule["id"] for rule in finance["rules"]} >= {"read-own-department", "read-public"}
     assert all(rule["says"] for one in hops for rule in one.get("rules", ()))
     assert finance["token"]["through"] == ["orchestrator", "agent/reader"]
-    assert {one["new"]["name"] for one in hops if "new" in one} >= {"T1", "T1w", "T2", "T2w"}
+    tokens = {one["new"]["name"]: (one["from"], one["new"]["for"]) for one in hops if "new" in one}
+    tools = {"T2": ("agent/reader", "tool/documents"), "T2w": ("agent/writer", "tool/documents")}
+    models = {"T3": ("agent/reader", "inference"), "T3w": ("agent/writer", "inference"), "T1i": (FRONT, "inference")}
+    assert tokens == {"T1": (FRONT, "agent/reader"), "T1w": (FRONT, "agent/writer")} | tools | models
     assert all(one["approved"] for one in hops if one["code"])
     assert {one["reason"] for one in refused} >= {"resource_denied", "scope_missing"}
-    assert not any("detail" in one for one in hops)
+    assert not any({"detail", "facts"} & {*one} for one in hops)
     assert [one["event"] for one in events[-1:]] == ["end"]
     assert [one["text"] for one in events if one["event"] == "answer"] != [""]
     assert not holds_token(str(events))
@@ -128,6 +132,8 @@ async def test_alice_sees_her_tasks_and_an_operator_all_with_the_details_and_oth
     assert not any(path in one for one in lists)
     details = [one["detail"] for one in await olga.hops(path) if "detail" in one]
     assert any("FIN-201" in detail for detail in details)
+    [finance] = [one for one in await olga.hops(path) if one.get("what") == "document.read FIN-201"]
+    assert (finance["facts"]["department"], finance["groups"]) == ("/finance", ["/engineering"])
     seen = [(one["subject"], one["reason"]) for one in here.system.records(CONSOLE) if one["event"] == "access"]
     assert ("olga", "granted") in seen
     assert ("bob", "resource_denied") in seen
@@ -235,7 +241,10 @@ async def test_a_token_that_ends_is_renewed_and_a_session_without_one_ends(here:
     assert "Signed in as" in (await alice.http.get("/")).text
     here.realm.refresh.clear()
 
-    assert "You are not signed in" in (await alice.http.get("/", headers=HTML)).text
+    ended = (await alice.http.get("/", headers=HTML)).text
+    assert "You are not signed in" in ended
+    assert "a sign-out elsewhere or a long pause has ended your session" in ended
+    assert "What you have sent" not in ended
     assert "Sign in at Keycloak" in (await alice.http.get("/")).text
 
 
@@ -250,11 +259,13 @@ async def test_a_stranger_sees_the_way_in_and_nothing_else(here: Consoled) -> No
     stranger = here.browser().http
     assert "Sign in at Keycloak" in (await stranger.get("/")).text
     answers = [await stranger.get("/tasks/" + "0" * 32, headers=how) for how in ({}, HTML)]
-    answers += [await stranger.post("/tasks", data={"request": TASK}, headers={"origin": AT})]
+    answers += [await stranger.post("/tasks", data={"request": TASK}, headers={"origin": AT} | HTML)]
 
     assert [one.status_code for one in answers] == [401, 401, 401]
     assert "You are not signed in" in answers[1].text
     assert 'href="/sign-in"' in answers[1].text
+    assert ["What you have sent was not taken." in one.text for one in answers] == [False, False, True]
+    assert not any("ended your session" in one.text for one in answers)
     assert answers[0].json()["reason"] == "not_signed_in"
     assert (await stranger.get("/static/../main.py")).status_code in (404, 401)
 
@@ -293,9 +304,12 @@ async def test_a_task_is_found_by_its_id_and_the_prepared_one_is_a_button(here: 
 
     assert "<b>you</b>" in home
     assert "answer" in [one["event"] for one in await alice.hops(f"/tasks/{id_}")]
-    found = await alice.http.get("/tasks", params={"id": f" {id_.upper()} "})
-    assert (found.status_code, found.headers["location"]) == (303, f"/tasks/{id_}")
-    assert (await alice.http.get("/tasks", params={"id": "//attacker.test"})).status_code == 404
+    for known in (id_.upper(), id_[:DIGITS]):
+        found = await alice.http.get("/tasks", params={"id": f" {known} "})
+        assert (found.status_code, found.headers["location"]) == (303, f"/tasks/{id_}")
+    bob = await here.person("bob")
+    for browser, unknown in ((alice, "//attacker.test"), (alice, id_[: DIGITS - 1]), (alice, ""), (bob, id_)):
+        assert (await browser.http.get("/tasks", params={"id": unknown})).status_code == 404
     assert "A task for alice" in (await alice.http.get(f"/tasks/{id_}")).text
 
 
