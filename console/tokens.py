@@ -21,6 +21,7 @@ from zerotrust.audit.event_parts import Caller
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.authority.names import short, token_name
 from zerotrust.checks import STEPS, TOKEN
+from zerotrust.context import current_trace
 from zerotrust.service import Service
 
 WAYS = orjson.loads(bytes(static("attacks.json").body))
@@ -69,7 +70,14 @@ def add_token_routes(app: FastAPI, service: Service, reader: LogReader, tasks: T
         calls = {name: party.may_call for name, party in service.registry.parties.items()}
         names = [token_name(calls, token) for token in chain]
         told = {"claims": CLAIMS, "ways": WAYS, "meanings": MEANINGS, "step_of": STEP_OF, "steps": len(STEPS)}
-        told |= {"task": task, "chain": chain, "names": names, "short": short, "me": session.principal.subject}
+        told |= {
+            "trace": current_trace(),
+            "task": task,
+            "chain": chain,
+            "names": names,
+            "short": short,
+            "me": session.principal.subject,
+        }
         return page(session, "tokens", **told, thief=thief.socket is not None, way=way, used=used)
 
     @app.get("/tasks/{id}/tokens")

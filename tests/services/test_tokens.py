@@ -122,6 +122,7 @@ async def test_a_use_is_told_with_the_step_that_refused_it_and_is_on_record(thie
     assert "Row 36 of the catalogue" in used
     recorded = [one for one in here.system.records(CONSOLE) if one.get("operation") == "task.attack"]
     assert [(one["subject"], one["reason"]) for one in recorded] == [("alice", "granted")]
+    assert re.findall("zt audit show ([0-9a-f]{32})<", used) == [one["trace_id"] for one in recorded]
     assert not holds_token(page)
 
 
