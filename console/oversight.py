@@ -40,6 +40,8 @@ class Oversight:
         self.changes, self.rules, self.alarms = (deque[Row](maxlen=MOST) for _ in range(3))
         self.asked = 0.0
         """When the registry took the order for the last withdrawal, in seconds since the epoch."""
+        self.target, self.ended = "", 0.0
+        """What that withdrew, such as `agent/reader` or `user alice`; when that was reinstated, or 0."""
         self.took: dict[str, float] = {}
         """The seconds from then until each party first refused because of it, as the party itself says."""
         self.differences = Bounded[str, str](MOST)
@@ -107,10 +109,13 @@ class Oversight:
                 subject = f"party {self._registry().id(data.target)}"
             why = f"drift: {why}" if drifted else f"{why} (operator {by})"
             self.asked, self.took = self._orders.get(span, at), {}
+            self.target, self.ended = data.target, 0.0
             self._because = self.asked - EARLY if drifted else self.asked, subject, why
             for name, refusals in self._refusals.items():
                 for refused_at, detail in refusals:
                     self._note_refusal(name, refused_at, detail)
+        elif data.action == "reinstate" and data.target == self.target:
+            self.ended = at
 
     def _note_refusal(self, name: str, at: float, detail: str) -> None:
         since, subject, why = self._because

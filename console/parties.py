@@ -30,6 +30,9 @@ from zerotrust.identity import Principal
 from zerotrust.limits.strict_json import strict_object
 from zerotrust.service import Service
 
+TOGETHER = 1.0
+"""Seconds between a party's first refusal, as its record says, and the thief's news of one, if it is the same."""
+
 
 def view_of(service: Service, oversight: Oversight, thief: Thief, names: Mapping[str, str]) -> dict[str, Any]:
     """Return what the page shows.  What somebody else says is a text of its own, so that it imitates nothing else.
@@ -40,13 +43,21 @@ def view_of(service: Service, oversight: Oversight, thief: Thief, names: Mapping
     def rows(some: Iterable[Row]) -> list[list[str | float]]:
         return [[at, what, target, names.get(by, by), why] for at, what, target, by, why in reversed([*some])]
 
+    def is_delay(name: str, took: float) -> bool:  # and not the time until somebody called it
+        return any(by == name and abs(at - oversight.asked - took) < TOGETHER for by, at in thief.refused)
+
     oversight.note_rules(*service.rules)
     registry, revoked = service.registry, service.revocations.revoked
     parties = {registry.id(name): name for name in (*registry.parties, *registry.outside)}
     return {
         "suspended": {parties[id_]: why for (kind, id_), why in revoked.items() if kind == "party" and id_ in parties},
         "asked": oversight.asked,
+        "target": oversight.target,
+        "ended": oversight.ended,
         "took": {**oversight.took},
+        "measured": [name for name, took in oversight.took.items() if is_delay(name, took)],
+        "began": thief.began,
+        "until": thief.until,
         "serves": {**thief.serves},
         "ids": [f"{kind} {names.get(id_, id_)}" for kind, id_ in thief.ids.items()],
         "changes": rows(oversight.changes),

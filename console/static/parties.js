@@ -1,7 +1,10 @@
 // Draws what the console sees of the parties now.  All that comes is text.
 
-import {clock} from "./page.js";
+import {SECOND, by, clock, element} from "./page.js";
 
+const WAY = ["orchestrator", "agent/reader"]; // of the thief's tokens, before the tools and the model
+const MOST_ALARMS = 5;
+const now = () => Date.now() / SECOND;
 let view = null;
 const made = (name, texts) => texts.map((text) => Object.assign(document.createElement(name), { textContent: text }));
 
@@ -16,27 +19,53 @@ function drawParty(tile) {
   if (cause.startsWith("drift: ")) put(state, "drifted", "tampered"); // no operator's cause begins so
   else put(state, cause ? "suspended" : "active", cause ? "revoked" : "");
   put(why, cause.startsWith("drift: ") ? cause : cause.replace(/ \(operator [^()]*\)$/, ""));
-  const ran = view.asked ? `, ${(Date.now() / 1000 - view.asked).toFixed(1)} s so far` : "";
-  if (took !== undefined) put(point, `refused after ${Math.round(1000 * took).toLocaleString("en")} ms`, "refused");
-  else put(point, view.serves[party] ? `granted${ran}` : "", view.serves[party] ? "granted" : "");
+  const late = `first refused when it was called, ${took?.toFixed(1)} s after the order`;
+  const refused = view.measured.includes(party) ? `refused after ${Math.round(1000 * took).toLocaleString("en")} ms` : late;
+  if (view.ended && took !== undefined) put(point, `${refused}, until reinstated at ${clock(view.ended)}`, "faint");
+  else if (view.serves[party]) put(point, `granted${since(party)}`, "granted");
+  else put(point, took === undefined ? "" : refused, took === undefined ? "" : "refused");
+}
+
+/** Return how long the thief has been served since the last order, or that its call does not come through there. */
+function since(party) {
+  if (view.ended || view.asked < view.began) return "";
+  const [from, here] = [view.target, party].map((one) => WAY.indexOf(one));
+  const passes = view.target.includes(" ") || (from >= 0 && (here < 0 || here > from)); // a token, session or user
+  return passes ? `, ${(now() - view.asked).toFixed(1)} s so far` : `: this call does not come through ${view.target}`;
 }
 
 function drawTable(name) {
   const rows = view[name].map(([at, ...cells]) => [clock(at), ...cells]);
-  document.getElementById(name).replaceChildren(...(rows.length ? rows : [["none in the records"]]).map((cells) => {
+  const more = name === "alarms" ? rows.splice(MOST_ALARMS).length : 0;
+  if (more) rows.push([`and ${more} more`]);
+  by(name).replaceChildren(...(rows.length ? rows : [["none in the records"]]).map((cells) => {
     const row = document.createElement("tr");
     row.append(...made("td", cells));
     return row;
   }));
 }
 
-const draw = () => view && document.querySelectorAll("[data-party]").forEach(drawParty);
+function draw() {
+  const order = by("order"), calling = by("calling");
+  if (order) by("ended").hidden = !(order.hidden = now() > order.dataset.until);
+  if (!view) return;
+  document.querySelectorAll("[data-party]").forEach(drawParty);
+  if (calling) put(calling, view.until > now() ? `calling, ${Math.ceil(view.until - now())} s left` : "");
+}
+
 document.querySelectorAll("[data-at]").forEach((place) => put(place, clock(place.dataset.at)));
-setInterval(draw, 200); // the stopwatches
-new EventSource("/parties/events").addEventListener("view", (event) => {
+const ticking = setInterval(draw, 200); // the stopwatches
+const source = new EventSource("/parties/events");
+source.addEventListener("error", () => {
+  if (source.readyState !== EventSource.CLOSED) return; // the browser asks again by itself
+  clearInterval(ticking);
+  put(by("problem"), "No longer live, because you were signed out, or the console refused: ", "problem");
+  by("problem").append(Object.assign(element("a", "", "sign in again"), { href: "/parties" }));
+});
+source.addEventListener("view", (event) => {
   view = JSON.parse(event.data);
   draw();
   ["rules", "changes", "alarms"].forEach(drawTable);
-  put(document.getElementById("problem"), view.problem, view.problem && "problem");
-  document.getElementById("ids")?.replaceChildren(...made("option", view.ids));
+  put(by("problem"), view.problem, view.problem && "problem");
+  by("ids")?.replaceChildren(...made("option", view.ids));
 });

@@ -99,6 +99,7 @@ async def test_the_first_refusal_of_each_service_is_shown_and_who_ordered_it(her
 
     assert [*view["took"]] == ["orchestrator"]  # nobody else was called
     assert before < view["asked"] < after
+    assert view["measured"] == []  # it is the time until she called, and no delay
     assert [*view["suspended"]] == [READER]
 
 
@@ -159,8 +160,28 @@ async def test_the_thiefs_ids_are_shown_and_who_serves_it(
 
     assert view["serves"] == {"inference": True, "tool/documents": False}
     assert view["ids"] == ["session s-1", "token t-1", "user olga"]
+    assert view["until"] - view["began"] == 60
     assert after["serves"] == {}
+    assert after["until"] <= time.time()
     assert thief.orders == [{"order": "probe", "seconds": 60}]
+
+
+async def test_a_time_is_a_delay_if_the_thief_was_refused_at_that_moment(
+    tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parties, "TOGETHER", 60.0)  # on a busy machine
+    async with fake_thief() as thief, consoled(tmp_path, Realm(registry, key=signing_key)) as here:
+        olga, alice = await operator(here), await here.person("alice")
+        thief.answers = [{"event": "answer", "service": one, "refused": True} for one in ("orchestrator", "inference")]
+        await olga.send("/operate", withdraw=f"party {READER}", cause="a theft")
+        await olga.send("/probe")
+        await alice.hops(await alice.start(TASK))
+        view = await view_with(olga, "'orchestrator': 0.")
+        monkeypatch.setattr(parties, "TOGETHER", 0.0)
+        assert (await view_with(olga, "'orchestrator': 0."))["measured"] == []
+
+    assert view["measured"] == ["orchestrator"]
+    assert (view["target"], view["ended"]) == (READER, 0)
 
 
 async def test_the_stream_of_the_parties_ends_with_the_session(here: Consoled, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,6 +134,17 @@ def test_a_party_may_refuse_a_little_before_a_drift_is_on_record() -> None:
     assert [row[3] for row in found.changes] == ["authority/attestation"]
 
 
+def test_the_last_withdrawal_has_ended_when_just_that_is_reinstated() -> None:
+    def reinstated(target: str) -> bytes:
+        change = RegistryChange(action="reinstate", target=Text(target), principal=CALLER)
+        return entry("authority/registry", change, 12)
+
+    entries = entry("authority/registry", suspended()), reinstated("agent/writer")
+    assert (taking(*entries).target, taking(*entries).ended) == ("agent/reader", 0)
+    assert taking(*entries, reinstated("agent/reader")).ended == 12
+    assert taking(*entries, reinstated("agent/reader"), entry("authority/registry", suspended(), 13)).ended == 0
+
+
 def test_what_keycloak_does_at_each_sign_out_displaces_no_change_of_an_operator() -> None:
     ended = RegistryChange(action="revoke", target=Text("session s"), cause=Text("keycloak: signed out"))
     found = taking(entry("authority/registry", suspended()), *[entry("authority/registry", ended)] * 200)
