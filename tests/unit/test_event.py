@@ -20,6 +20,7 @@ from zerotrust.audit.event_parts import DESCRIBED, LONGEST_DESCRIBED, Caller, De
 from zerotrust.audit.event_types import Access, Alarm, Counts, Refusal, Repeated, Request
 from zerotrust.audit.forms import NAME, Text, as_name, sanitize
 from zerotrust.decision import Decision, Reason, ReasonCode
+from zerotrust.limits.bounded import Bounded
 
 TRACE = Trace(trace_id="0af7651916cd43dd8448eb211c80319c", span_id="b7ad6b7169203331", parent_id="00f067aa0ba902b7")
 EVENT = AuditEvent(
@@ -89,7 +90,7 @@ def test_only_so_many_callers_are_remembered(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_description_that_no_token_can_have_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = event_parts.Bounded[Caller, Any](DESCRIBED)
+    known = Bounded[Caller, Any](DESCRIBED)
     monkeypatch.setattr(event_parts, "_described", known)
     long = replace(CALLER, scopes=tuple(f"scope.{number}" for number in range(LONGEST_DESCRIBED // 8)))
 
