@@ -119,6 +119,7 @@ async def test_a_use_is_told_with_the_step_that_refused_it_and_is_on_record(thie
     assert "of the gate, <code>bind</code>" in used
     assert "Tried: T2, from another process" in used
     assert WAYS["another-process"]["told"] in used
+    assert "Expected:" not in used
     assert "Row 36 of the catalogue" in used
     recorded = [one for one in here.system.records(CONSOLE) if one.get("operation") == "task.attack"]
     assert [(one["subject"], one["reason"]) for one in recorded] == [("alice", "granted")]
@@ -133,6 +134,7 @@ async def test_what_was_not_refused_is_told_as_wrong(thief: FakeThief, here: Con
     page = (await alice.send(await tokens_page(alice), way="another-process")).text
 
     assert "granted: this is not as it should be" in page
+    assert "Expected: <code>not_bound</code>" in page
 
 
 async def test_an_operator_may_press_for_all_and_others_see_nothing(thief: FakeThief, here: Consoled) -> None:
