@@ -10,11 +10,11 @@ const [SKEW, LONGEST_TASK, LONGEST_CERTIFICATE] = [5, 300, 125]; // seconds: bet
 const [MOST_RECEIPTS, MOST_CERTIFICATES, MAX_DEPTH] = [256, 4, 16]; // of an answer, of a receipt, of calls
 const MAX_VALUE = 512 * 1024; // bytes of all receipts of an answer
 
-/** The first fault: its `step`, from 1, its `party`, `why` without a full stop, and the receipt, if it is one alone. */
+/** The first fault: its `step`, from 1, its `party`, and `why` without a full stop. */
 export class Unproven extends Error {
-  constructor(step, party, why, digest) {
+  constructor(step, party, why) {
     super(`step ${step}: ${party}: ${why}`);
-    Object.assign(this, {step, party, why, digest});
+    Object.assign(this, {step, party, why});
   }
 }
 
@@ -157,11 +157,11 @@ async function verifyEach(texts, trusted) {
       const [digest, place] = [await sha256(text), `receipt ${index + 1} of ${texts.length} in the answer`];
       for (const {signer, receipt} of found) {
         const named = receipt.calls.find((one) => one.receipt === digest);
-        if (named) throw new Unproven(error.step, named.aud, `${signer} says it gave ${place}: ${error.why}`, digest);
+        if (named) throw new Unproven(error.step, named.aud, `${signer} says it gave ${place}: ${error.why}`);
       }
-      if (error.step > 1) throw new Unproven(error.step, error.party, `${error.why}; it is ${place}`, digest);
+      if (error.step > 1) throw new Unproven(error.step, error.party, `${error.why}; it is ${place}`);
       const why = `it passed on ${place}, which is ${error.why}, and which no receipt names`;
-      throw new Unproven(1, found[0].signer, why, digest);
+      throw new Unproven(1, found[0].signer, why);
     }
   }
   return found;
