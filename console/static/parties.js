@@ -6,7 +6,7 @@ const WAY = ["orchestrator", "agent/reader"]; // of the thief's tokens, before t
 const MOST_ALARMS = 5;
 const now = () => Date.now() / SECOND;
 let view = null;
-const made = (name, texts) => texts.map((text) => Object.assign(document.createElement(name), { textContent: text }));
+const each = (name, texts) => texts.map((text) => element(name, "", text));
 
 function put(place, text, kind = "") {
   if (place.textContent !== text) place.textContent = text;
@@ -38,11 +38,8 @@ function drawTable(name) {
   const rows = view[name].map(([at, ...cells]) => [clock(at), ...cells]);
   const more = name === "alarms" ? rows.splice(MOST_ALARMS).length : 0;
   if (more) rows.push([`and ${more} more`]);
-  by(name).replaceChildren(...(rows.length ? rows : [["none in the records"]]).map((cells) => {
-    const row = document.createElement("tr");
-    row.append(...made("td", cells));
-    return row;
-  }));
+  if (!rows.length) rows.push(["none in the records"]);
+  by(name).replaceChildren(...rows.map((cells) => element("tr", "", ...each("td", cells))));
 }
 
 function draw() {
@@ -67,5 +64,5 @@ source.addEventListener("view", (event) => {
   draw();
   ["rules", "changes", "alarms"].forEach(drawTable);
   put(by("problem"), view.problem, view.problem && "problem");
-  by("ids")?.replaceChildren(...made("option", view.ids));
+  by("ids")?.replaceChildren(...each("option", view.ids));
 });
