@@ -70,15 +70,9 @@ def add_token_routes(app: FastAPI, service: Service, reader: LogReader, tasks: T
         calls = {name: party.may_call for name, party in service.registry.parties.items()}
         names = [token_name(calls, token) for token in chain]
         told = {"claims": CLAIMS, "ways": WAYS, "meanings": MEANINGS, "step_of": STEP_OF, "steps": len(STEPS)}
-        told |= {
-            "trace": current_trace(),
-            "task": task,
-            "chain": chain,
-            "names": names,
-            "short": short,
-            "me": session.principal.subject,
-        }
-        return page(session, "tokens", **told, thief=thief.socket is not None, way=way, used=used)
+        told |= {"task": task, "chain": chain, "names": names, "short": short, "me": session.principal.subject}
+        told |= {"thief": thief.socket is not None, "way": way, "used": used, "trace": current_trace()}
+        return page(session, "tokens", **told)
 
     @app.get("/tasks/{id}/tokens")
     async def tokens(session: Signed, id: str) -> Response:
