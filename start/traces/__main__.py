@@ -2,8 +2,7 @@
 
 LOG is the folder of the log, which is only read.  POSITION is a file that says how far it is.  The receiver is that of
 `OTEL_EXPORTER_OTLP_ENDPOINT`, by default http://localhost:4318.  The log is the queue: while no receiver takes spans,
-one batch is held, and nobody waits.  A batch is sent again if this ends before its position is written; the ids of its
-spans stay the same.
+one batch is held.  A batch is sent again, with the same ids, if this ends before its position is written.
 """
 
 import logging

@@ -80,6 +80,8 @@ class Spans:
                 if len(call.leaves) == 1:
                     self._open[key] = replace(call, decision=data.decision, leaves=(*call.leaves, leaf))
             case Request():
+                if data.principal and not data.principal.actors:  # the span above it is of a person's client
+                    trace = replace(trace, parent_id=None)
                 name, found = self._operation(short(record.event.service), data.operation)
                 self._open[key] = _Begun(record, trace, name, found, data.decision, (leaf,))
                 if not data.decision.allowed:
@@ -110,9 +112,8 @@ class Spans:
             return f"{rpc} {known}" if known else rpc, found
         route = found["http.route"] = target if target in ROUTES else None  # control: span-route-listed
         if route == "/a2a":
-            agent = party.rpartition("/")[2]
-            found |= {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": agent}
-            return f"invoke_agent {agent}", found
+            found |= {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": party.rpartition("/")[2]}
+            return f"invoke_agent {found['gen_ai.agent.name']}", found
         if route == "/v1/chat/completions":
             return "chat", found | {"gen_ai.operation.name": "chat"}
         return " ".join(filter(None, ("HTTP" if verb == "_OTHER" else verb, route))), found

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -180,7 +181,11 @@ def test_every_route_of_a_task_without_a_parameter_is_named() -> None:
 
 
 def test_a_span_lasts_as_its_outcome_says_and_names_both_records() -> None:
-    entries = [line(asked("POST /tasks")), line(ENDED(ended="complete", status=200), at=AT + 5_000)]
+    delegated = replace(CALLER, actors=("spiffe://agents.example/orchestrator",))
+    entries = [
+        line(replace(asked("POST /tasks"), principal=delegated)),
+        line(ENDED(ended="complete", status=200), at=AT + 5_000),
+    ]
     [span] = spans(entries)
 
     assert (span.start_time, span.end_time) == ((AT + 3_000) * 1_000, (AT + 5_000) * 1_000)
@@ -189,6 +194,10 @@ def test_a_span_lasts_as_its_outcome_says_and_names_both_records() -> None:
     assert span.parent.span_id == int("3" * 16, 16)
     assert found(span)["zt.outcome"] == "tool/documents/1"
     assert span.resource.attributes == {"service.name": "tool/documents", "service.namespace": "agents.example"}
+
+
+def test_the_span_of_a_person_s_call_is_the_top_one_because_their_client_has_no_record() -> None:
+    assert ended(asked("POST /tasks")).parent is None
 
 
 @pytest.mark.parametrize(
