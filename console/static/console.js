@@ -190,9 +190,10 @@ const take = (kind, act) => source.addEventListener(kind, ({data}) => act(JSON.p
 
 take("hop", show);
 take("log", ({problem, age}) => {
-  const time = clock(Date.now() / SECOND - age);
   const old = age > STALE ? " Nothing new has come since then: is it held back?" : "";
-  by("log").textContent = problem || `One of its witnesses cosigned it at ${time}.${old}`;
+  const when = clock(Date.now() / SECOND - age);
+  const time = age === undefined ? "" : `A quorum of its witnesses had cosigned it by ${when}.`; // none is known yet
+  by("log").textContent = problem || time + old;
   by("log").className = problem || old ? "problem" : "";
 });
 take("answer", ({text, error, refused}) => {
