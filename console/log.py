@@ -94,7 +94,7 @@ class LogReader:
             self._trust = now + TRUSTED, policy(await fetch_policy(self._service.egress.authorities, address))
         trust = self._trust[1]
         found, times = trust.check(parse_note(await self._file("checkpoint", MAX_NOTE)))
-        if found.size < self._size:  # control: log-only-grows
+        if found.size < self._size:
             raise InvalidLog(f"a checkpoint of {found.size} entries, and {self._size} are known")
         files = dict[str, bytes]()
         node = cache(tiles.node_reader(files.__getitem__, found.size))

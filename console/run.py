@@ -61,7 +61,7 @@ class Runs:
     def find(self, session: Session, id_: str) -> Run | None:
         """Return the task with this trace, if this session has started it."""
         run = self._runs.get(id_)
-        if run is None or run.session is not session:  # control: answer-of-its-session
+        if run is None or run.session is not session:
             return None
         return run if run.sending or time.monotonic() - run.began < KEPT else None
 

@@ -117,7 +117,7 @@ class Tasks:
         if not isinstance(leaf, Record) or not leaf.event.trace or leaf.event.service == self._console:
             return
         event, id_ = leaf.event, leaf.event.trace.trace_id
-        if short(event.service) not in known.calls:  # control: records-of-registered-parties
+        if short(event.service) not in known.calls:
             return
         task, before = self._tasks.get(id_), list[tuple[int, bytes]]()
         if task is None and (task := self._beginning(event)):

@@ -358,9 +358,9 @@ def or_asked_before(was: bool, self: Any, caller: Any) -> bool:
 
 
 @at(gives, "new-policy-used")
-def with_the_first_policy(was: tuple[Any, Any, Any], self: Any) -> tuple[Any, Any, Any]:
-    expected, _, cache = was
-    return expected, self.policy, cache
+def with_the_first_policy(was: tuple[Any, Any], self: Any) -> tuple[Any, Any]:
+    expected, _ = was
+    return expected, self.policy
 
 
 @at(gives, "decided-before-body", where=condition)
