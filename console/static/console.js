@@ -191,8 +191,7 @@ const take = (kind, act) => source.addEventListener(kind, ({data}) => act(JSON.p
 take("hop", show);
 take("log", ({problem, age}) => {
   const old = age > STALE ? " Nothing new has come since then: is it held back?" : "";
-  const when = clock(Date.now() / SECOND - age);
-  const time = age === undefined ? "" : `A quorum of its witnesses had cosigned it by ${when}.`; // none is known yet
+  const time = age >= 0 ? `A quorum of its witnesses cosigned it by ${clock(Date.now() / SECOND - age)}.` : "";
   by("log").textContent = problem || time + old;
   by("log").className = problem || old ? "problem" : "";
 });
