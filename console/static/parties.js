@@ -18,6 +18,7 @@ function drawParty(tile) {
   const cause = view.suspended[party] ?? "", took = view.took[party];
   if (cause.startsWith("drift: ")) put(state, "drifted", "tampered"); // no operator's cause begins so
   else put(state, cause ? "suspended" : "active", cause ? "revoked" : "");
+  for (const button of tile.querySelectorAll("button")) button.hidden = (button.name === "withdraw") === (cause !== "");
   put(why, cause.startsWith("drift: ") ? cause : cause.replace(/ \(operator [^()]*\)$/, ""));
   const late = `first refused when it was called, ${took?.toFixed(1)} s after the order`;
   const refused = view.measured.includes(party) ? `refused after ${Math.round(1000 * took).toLocaleString("en")} ms` : late;

@@ -81,7 +81,7 @@ BUDGETS = {
     "lines of the inner ring": (lines(f for f in FILES if f.parts[0] in INNER and f.suffix == ".py"), 24_300, 24_000),
     "lines of the largest party": (largest_unit(), 11_010, 11_000),
     "lines of the console": (lines(in_console(".py", ".html")), 2_300, 1_800),
-    "lines of the console's scripts": (lines(set(in_console(".js")) - {VERIFIES}), 434, 400),
+    "lines of the console's scripts": (lines(set(in_console(".js")) - {VERIFIES}), 435, 400),
     "lines of the script that verifies": (lines([VERIFIES]), 500, 500),
     "lines of the exporter of traces": (lines(f for f in FILES if f.parts[:2] == ("start", "traces")), 250, 250),
     "lines of tests": (lines(file for file in FILES if is_test(file)), 65_960, 63_500),
