@@ -159,6 +159,19 @@ def test_an_error_names_all_that_is_missing_with_its_repair(tmp_path: Path) -> N
     assert not [*tmp_path.iterdir()]
 
 
+async def test_what_it_takes_and_why_it_has_no_keys_is_said_where_it_runs(
+    issuer: Issuer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    issuer.down = True
+    async with serving(issuer, tmp_path) as client:
+        answer = await client.get("/quotes/tea", headers=bearer(issuer.token(**plain_claims())))
+
+    assert (answer.status_code, answer.json()["reason"]) == (503, "keys_unavailable")
+    begun, failed = caplog.messages
+    assert begun.endswith("is taken from anybody until it ends.  Steps: " + ", ".join(step.id for step in STEPS) + ".")
+    assert failed == f"the keys of {ISSUER} cannot be read: issuer_unavailable: its metadata: status 503"
+
+
 def test_the_steps_of_this_rung_are_those_of_the_page() -> None:
     assert [step.id for step in STEPS] == [
         *("path", "turn", "credentials", "verify", "note", "listed", "protocol", "decide_early"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from zerotrust.issuer.discovery import Discovery
 from zerotrust.limits.answers import ask
 from zerotrust.registry.model import Freshness
 from zerotrust.token_validation import ALGORITHM
+
+log = logging.getLogger(__name__)
 
 MIN_KEY_BITS = 2048
 MAX_KEY_SET_BYTES = 64 * 1024
@@ -71,6 +74,7 @@ class SigningKeys:
             found = _usable_keys(json.loads(answer) if status == 200 else None)  # control: key-set-status
         except (Denied, httpx.HTTPError, ValueError, RecursionError) as error:
             self._why = f": {str(error) or type(error).__name__}"
+            log.warning("the keys of %s cannot be read%s", self._issuer.issuer, self._why)
             return  # the cached keys stay valid until they are too old; then the answer is 503
         # An unchanged key stays the same object, because cached tokens are tied to it.
         # control: removed-keys-forgotten

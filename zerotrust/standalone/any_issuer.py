@@ -216,7 +216,8 @@ def guard(  # noqa: PLR0913 - what a gate needs, by name
         verifier=verify_any,
         steps=STEPS,
     )
-    log.info("rung 1, tokens of %s for %s: %s", issuer, audience, ", ".join(step.id for step in STEPS))
+    taken = ", ".join(step.id for step in STEPS)
+    log.warning("A token of %s for %s is taken from anybody until it ends.  Steps: %s.", issuer, audience, taken)
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         await gate({**scope, "state": {**scope.get("state", {}), "peer": SOMEBODY}}, receive, send)
