@@ -1,4 +1,4 @@
-"""Screen d: the same attacks on the systems of figures 1 and 3 and on this one, as the last `make before` saw them."""
+"""The page "Before and after": the same attacks on figures 1 and 3 and on this system, as `make before` saw them."""
 
 import asyncio
 from pathlib import Path

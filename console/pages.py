@@ -30,7 +30,7 @@ _REASONS = {**orjson.loads(_STATIC["reasons.json"]), Reason.APPLICATION_ERROR: "
 _NEXT = {
     401: "Sign in.",
     403: "Open the page again, and send its form from there.",
-    404: "No page has this address, or it is a task of somebody else, or an older one. Choose one from the list.",
+    404: "No page has this address, or it is another user's task, or it is too old. Choose one from the list.",
     429: "Wait a few seconds, then load the page again.",
     503: "Try again in a moment.",
 }

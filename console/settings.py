@@ -15,4 +15,4 @@ class ConsoleSettings(BaseSettings):
     """Where a browser finds Jaeger.  If it is set, each task has a link to its trace there."""
     thief_socket: Path | None = None
     """The Unix socket of the lab's thief. `make up INTRUDERS=1` and `start/compose.intruders.yaml` set it. Without
-    it, the page of a task's tokens has no buttons."""
+    it, no page has a button for the thief."""

@@ -87,7 +87,7 @@ class Issuer(Shielding):
         """Get new tokens for a session if the old one does not last so many seconds.  Raises `Denied`."""
         async with session.turn:
             if not session.open:
-                raise Denied(ConsoleReason.NOT_SIGNED_IN, "ended meanwhile")
+                raise Denied(ConsoleReason.NOT_SIGNED_IN, "it has ended")
             if session.principal.expires_at - self._service.clock() > lasting:
                 return
             form = {"grant_type": "refresh_token", "refresh_token": session.refresh_token}

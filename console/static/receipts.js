@@ -53,7 +53,7 @@ function treeItem({receipt, below}, forWhom) {
   facts.append(element("code", "", code.slice(0, DIGITS)));
   const answered = below.map((one) => treeItem(one, [short(token.aud), ...forWhom]));
   const others = calls.filter((one) => one.reason).map((one) =>
-    element("li", "faint", `${short(one.aud)}: no receipt, because: ${one.reason}`));
+    element("li", "faint", `${short(one.aud)}: no receipt (${one.reason})`));
   const what = ` ${[operation, ...resources].join(" ")}, needs ${permission ?? "no scope"}: `;
   return element("li", "", party, what, says, facts, element("ul", "", ...answered, ...others));
 }
@@ -87,13 +87,13 @@ const TAMPER = {
     const payload = base64url(canonical({...receipt, verdict: "done", status: 204}));
     const answer = between(carried, ...carried.receipts.with(which, `${header}.${payload}.${signature}`));
     const was = reason ? `was refused (${reason})` : "was answered";
-    return [{answer}, `A call of ${short(receipt.token.aud)} ${was}. Its receipt now says “done”.`];
+    return [{answer}, `A call to ${short(receipt.token.aud)} ${was}. Its receipt now says “done”.`];
   },
 
   code({accepted}, carried, said) {
     const party = said.at(-1).token.aud;
     const parties = {...accepted.parties, [party]: {...accepted.parties[party], code: ["0".repeat(64)]}};
-    const what = `Other code of ${short(party)} is approved than the code that answered.`;
+    const what = `For ${short(party)}, another digest is approved now than that of the code that answered.`;
     return [{accepted: {...accepted, parties}}, what];
   },
 };

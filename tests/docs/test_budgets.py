@@ -73,7 +73,7 @@ def words_to_read() -> int:
 
 
 BUDGETS = {
-    "bytes of pages by hand": (size({*BY_HAND} - {"README.md"}), 224_700, 220_000),
+    "bytes of pages by hand": (size({*BY_HAND} - {"README.md"}), 226_000, 220_000),
     "bytes of README": (size(["README.md"]), 9_000, 9_000),
     "words that README links as reading": (words_to_read(), 18_000, 24_000),
     "entries at the top": (len({file.parts[0] for file in FILES}), 30, 30),

@@ -1,4 +1,4 @@
-"""Guards a service that exists already, with access tokens of any issuer (RFC 9068): rung 1 of three.
+"""Guards a service that exists already, with access tokens of any issuer (RFC 9068).
 
     app = guard(app, issuer="https://sso.example/realms/shop", audience="https://quotes.example", routes=ROUTES)
 
@@ -81,7 +81,7 @@ def verify_any(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected,
     if len(named) != 1:  # control: any-issuer-one-client
         raise Denied(Reason.BAD_CLAIM, "client_id")
     if claims.cnf is not None:  # control: bound-token-refused
-        raise Denied(Reason.NOT_BOUND, "a token with a key, of which this rung takes no proof")
+        raise Denied(Reason.NOT_BOUND, "a token with a key, and nothing here takes its proof")
     begins = max(claims.iat, claims.nbf)
     check_time(begins, claims.exp, now)
     client = str(named.pop())
@@ -117,7 +117,7 @@ STEPS = (
     *(_EVERY[id_] for id_ in ("note", "listed", "protocol", "decide_early")),
     *(_EVERY[id_] for id_ in ("limits", "body", "decide", "record", "count")),
 )
-"""The steps of this rung.  It lacks those that need a certificate, a proof, the registry's news, or a client of its
+"""The steps of this gate.  It lacks those that need a certificate, a proof, the registry's news, or a client of its
 own: peer, workload, bind, prove, revoked and introspect."""
 
 
@@ -149,7 +149,7 @@ class ByScope:
 
 
 class _NoneKnown(Revocations):
-    """Nothing is revoked: no news of it comes to this rung."""
+    """Nothing is revoked: no news of it comes to this gate."""
 
     def check_caller(self, principal: Principal) -> Decision:  # noqa: ARG002
         return Decision(allowed=True, reason=Reason.GRANTED)
@@ -159,7 +159,7 @@ class _NoneKnown(Revocations):
 
 
 async def _never(_principal: Principal, _permission: str) -> None:
-    raise RuntimeError("this rung introspects no token")
+    raise RuntimeError("this gate introspects no token")
 
 
 def guard(  # noqa: PLR0913 - what a gate needs, by name
@@ -175,8 +175,8 @@ def guard(  # noqa: PLR0913 - what a gate needs, by name
     """Return the app behind a gate that admits callers by access tokens of this issuer alone.
 
     `issuer`: its name, an https address; `audience`: this service, as its tokens name it; `routes`: what each route
-    requires; `engine`: decides instead of the scopes alone, such as `AuthZEN`; `journal`: the file of this process with
-    one line for each decision; `http`: reaches the issuer, if the system's authorities do not vouch for it.
+    requires; `engine`: decides instead of the scopes alone, such as `AuthZEN`; `journal`: the file for the decisions of
+    this process; `http`: reaches the issuer, if the system's authorities do not vouch for it.
     Raises `ValueError`, which names all that is missing, and `JournalError`.
     """
     wrong = []
