@@ -79,8 +79,8 @@ class Admission:
         # Keycloak has ended the session, or an operator, or the user elsewhere.
         if request.state.session and refusal.reason is ConsoleReason.NOT_SIGNED_IN:
             self._sessions.end(request.state.session)
+        refusal = await self._gate.note_refusal(call, refusal)
         if call.last is None:
-            refusal = await self._gate.note_refusal(call, refusal)
             await refused(refusal, request)(scope, call.receive, sending)
         elif first := call.unfinished_answer:
             await cut_off(refusal, call.span.trace_id, sending, first=first)

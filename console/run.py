@@ -111,11 +111,11 @@ def result_of(answer: bytes) -> dict[str, Any]:
     """Return what the answer of a task tells its user: a text, what was refused, or the reason of a refusal."""
     try:
         content = strict_object(answer)
-    except ValueError:
+        result = content.get("result")
+        if isinstance(result, dict):
+            steps = [*(one for one in content.get("steps", ()) if isinstance(one, dict)), result]
+            refused = [str(each) for one in steps for each in one.get("refused", ())]
+            return {"event": str(result.get("event")), "text": str(result.get("text", "")), "refused": refused}
+    except (TypeError, ValueError):
         return {"error": "an answer that cannot be read"}
-    result = content.get("result")
-    if isinstance(result, dict):
-        steps = [*(one for one in content.get("steps", ()) if isinstance(one, dict)), result]
-        refused = [str(each) for one in steps for each in one.get("refused", ())]
-        return {"event": str(result.get("event")), "text": str(result.get("text", "")), "refused": refused}
     return {"error": str(content.get("reason") or content.get("error") or "unknown")}

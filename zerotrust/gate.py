@@ -151,15 +151,20 @@ class Gate(Checks):
             end = min(end, loop.time() + REVOCATION_GRACE)
             life.reschedule(end)
 
+        async def in_time(message: Message) -> None:
+            if life.expired():
+                raise TimeoutError  # also to a handler that goes on after it was cut off
+            await send(message)
+
         try:
             async with asyncio.timeout(left) as life:  # control: answer-has-an-end
                 with self.revocations.watching(principal, on_revoked):  # control: revocation-ends-answer
-                    await app(call.scope, call.receive, send)
+                    await app(call.scope, call.receive, in_time)
         except TimeoutError:
             if not life.expired():
                 raise
-            return ending or Denied(Reason.EXPIRED, "while it was being used", more=BEGUN)
-        return None
+        ended = ending or Denied(Reason.EXPIRED, "while it was being used", more=BEGUN)
+        return ended if life.expired() else None
 
     async def _refuse(self, call: Call, refusal: Denied, send: Send) -> None:
         """Record or count a refusal, and answer with it."""

@@ -55,8 +55,8 @@ class RouteTable:
         """
         if self._app.router.routes is not self._closed:  # control: routes-closed
             raise RuntimeError("the app has been given other routes since it was guarded")
-        if exact := self._exact.get((scope["method"], scope["path"])):
-            return exact
+        if not scope.get("root_path") and (exact := self._exact.get((scope["method"], scope["path"]))):
+            return exact  # with a prefix, the router looks for another path
         if _CONTROL_CHARACTER.search(scope["path"]):  # control: path-characters
             raise Denied(Reason.MALFORMED_PATH)
         # control: unlisted-route-closed

@@ -18,7 +18,7 @@ from tests.support.records import records
 from tests.support.system import registry
 from zerotrust import guard
 from zerotrust.decision import Reason, Resource
-from zerotrust.routes import Public, Routes, Scope
+from zerotrust.routes import MutualTLS, Public, Routes, Scope
 from zerotrust.service import Service
 
 HEALTH: Routes = {("GET", "/health"): Public()}
@@ -147,9 +147,31 @@ async def test_a_token_with_two_clients_at_a_service_for_any_issuer(scene: Scene
 async def test_a_bound_token_at_a_service_for_any_issuer(scene: Scene) -> Tries:
     for bound in {"jkt": "A" * 43}, {"x5t#S256": "A" * 43}, {}:
         yield await sent(scene, cnf=bound)
+        yield await sent(scene, zt_cnf=bound)
 
 
 @attack(494, Scene)
 async def test_a_token_without_the_scope_at_a_service_for_any_issuer(scene: Scene) -> Tries:
     for scope in "", "quote.write", "quote.read.all", "QUOTE.READ":
         yield await sent(scene, scope=scope)
+
+
+@attack(495, Scene)
+async def test_a_route_for_certificates_at_a_service_for_any_issuer(scene: Scene) -> Tries:
+    for row in MutualTLS({"agent/quotes"}), MutualTLS(any_workload=True):
+        app = app_with(FastAPI(openapi_url=None), "/internal")
+        journal = Path(mkdtemp(dir=scene.place)) / "journal.jsonl"
+        try:
+            gate = guard(app, issuer=ISSUER, audience=HERE, routes={("POST", "/internal"): row}, journal=journal)
+        except ValueError as error:
+            yield Attempt("not guarded", succeeded=False, recorded=[str(error)], reason=str(error))
+            continue
+        async with lifespan(gate), httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url=HERE) as client:
+            answer = await client.post("/internal")
+        yield Attempt(str(answer.status_code), succeeded=answer.status_code == 200, recorded=[], reason="")
+
+
+@attack(496, Scene)
+async def test_a_token_of_an_agent_at_a_service_for_any_issuer(scene: Scene) -> Tries:
+    for actor in {"sub": "agent"}, {}:
+        yield await sent(scene, act=actor)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message
 
 from testkit import Issuer, principal
 from testkit.issuer import ISSUER
@@ -60,7 +60,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "issuer_mismatch": {"iss": "https://another.test"},
     "audience_mismatch": {"aud": ["https://another.example"]},
     "expired": {"exp": 1},
-    "not_yet_valid": {"nbf": 2**40, "exp": 2**41},
+    "not_yet_valid": {"nbf": 2**38, "exp": 2**39},
     "not_bound": {"cnf": {"jkt": "a key's thumbprint"}},
 }
 
@@ -172,7 +172,28 @@ async def test_what_it_takes_and_why_it_has_no_keys_is_said_where_it_runs(
     assert failed == f"the keys of {ISSUER} cannot be read: issuer_unavailable: its metadata: status 503"
 
 
-def test_the_steps_of_this_rung_are_those_of_the_page() -> None:
+async def test_what_the_app_has_at_its_start_its_handlers_have(tmp_path: Path) -> None:
+    @asynccontextmanager
+    async def started(_app: object) -> AsyncIterator[dict[str, str]]:
+        yield {"database": "here"}
+
+    app = FastAPI(openapi_url=None, lifespan=started)
+    gate = guard(app, issuer=ISSUER, audience=HERE, routes={}, journal=tmp_path / "journal.jsonl")
+    state: dict[str, Any] = {}
+    coming: list[Message] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+    async def receive() -> Message:
+        return coming.pop(0)
+
+    async def send(_message: Message) -> None:
+        """Go on."""
+
+    await gate({"type": "lifespan", "asgi": {"version": "3.0"}, "state": state}, receive, send)
+
+    assert state == {"database": "here"}
+
+
+def test_the_steps_of_this_gate_are_these() -> None:
     assert [step.id for step in STEPS] == [
         *("path", "turn", "credentials", "verify", "note", "listed", "protocol", "decide_early"),
         *("limits", "body", "decide", "record", "count"),

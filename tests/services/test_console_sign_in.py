@@ -244,3 +244,20 @@ async def test_so_many_codes_are_redeemed_at_once_for_all_addresses_together(
         await until(lambda: any(one.done() for one in redeeming))
         assert [one.result().json()["reason"] for one in redeeming if one.done()] == ["busy"]
     assert [one.status_code for one in await asyncio.gather(*redeeming)].count(400) == MOST_CODES
+
+
+async def test_a_stream_that_a_revocation_cuts_off_is_on_record_as_refused(here: Consoled) -> None:
+    async def never(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        await asyncio.Event().wait()
+
+    here.system.apps[here.system.addresses["orchestrator"]] = never
+    bob = await here.person("bob")
+    path = await bob.start("Read the incident reports.")
+    following = asyncio.create_task(bob.http.get(f"{path}/hops"))
+    await asyncio.sleep(0.2)  # it has begun by then; if it has not, the request is refused, and that is on record, too
+    here.system.revocations.change(1, ("user", "bob"), "left")
+    told = await following
+
+    assert "event: error" in told.text
+    reasons = [record.get("reason") for record in here.system.records(CONSOLE) if record.get("subject") == "bob"]
+    assert "not_signed_in" in reasons

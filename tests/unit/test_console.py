@@ -13,6 +13,7 @@ from console import stream
 from console import tasks as module_of_tasks
 from console.hops import Known, hop_of
 from console.log import LogReader
+from console.run import result_of
 from console.sessions import (
     MOST,
     MOST_OF_A_USER,
@@ -279,3 +280,8 @@ async def test_a_log_that_gets_shorter_is_not_followed(monkeypatch: pytest.Monke
 
     await reader.catch_up()
     assert reader.problem
+
+
+@pytest.mark.parametrize("answer", [b"{", b"[]", b'{"result": {}, "steps": null}', b'{"result": {"refused": 3}}'])
+def test_an_answer_of_other_types_than_ours_is_said_to_be_unreadable(answer: bytes) -> None:
+    assert result_of(answer) == {"error": "an answer that cannot be read"}

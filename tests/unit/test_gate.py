@@ -5,6 +5,7 @@ import gc
 import re
 import tracemalloc
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -499,6 +500,28 @@ async def test_an_answer_that_does_not_end_by_itself_is_ended_and_never_made_who
         assert reply.json() == told | {"reason": recorded, "trace_id": door.records[-1]["trace_id"]}
     assert len(caplog.records) == (then is not None)  # once, and with what the caller does not hear
     assert str(then or "") in caplog.text
+
+
+async def test_a_handler_that_goes_on_after_it_was_cut_off_sends_nothing_more_and_is_on_record_as_cut_off(
+    door: Door, issuer: Issuer
+) -> None:
+    sent: list[Message] = []
+
+    async def handler(scope: HttpScope, receive: Receive, send: Send) -> None:
+        await send(HEAD)
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        sent.append(HEAD)
+        with suppress(TimeoutError):
+            await send({"type": "http.response.body", "body": b"late"})
+
+    door.handler = handler
+    door.clock.now = NOW + 59.95
+    reply = await door.ask(issuer.token())
+
+    assert [message["type"] for message in reply.messages] == [HEAD["type"]]
+    assert sent
+    assert [record["reason"] for record in door.records] == [Reason.GRANTED, Reason.EXPIRED]
 
 
 # shares

@@ -249,6 +249,15 @@ def test_an_exact_path_is_looked_for_again_where_an_included_router_may_grow() -
     assert table.find(asked("GET", "/quotes")) is UNLISTED
 
 
+def test_under_a_prefix_of_the_server_the_route_is_found_that_the_router_runs() -> None:
+    """The router takes the prefix away first (`root_path` of the scope), and so does a mounted app's."""
+    rows: Routes = {("GET", "/shop/quotes"): Public(), ("GET", "/quotes"): READ}
+    table = RouteTable(rows, app_of(*rows))
+
+    assert table.find(asked("GET", "/shop/quotes")).requires == Public()
+    assert table.find({**asked("GET", "/shop/quotes"), "root_path": "/shop"}).requires == READ
+
+
 def test_an_app_that_would_serve_an_exact_path_by_a_template_is_not_guarded(tmp_path: Path, issuer: Issuer) -> None:
     service = System(tmp_path, issuer.registry, issuer, Service, time.time).service("inference")
     routes: Routes = {("GET", "/quotes/open"): Public(), ("GET", "/quotes/{number}"): READ}

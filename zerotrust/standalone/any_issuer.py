@@ -42,7 +42,7 @@ from zerotrust.transport import requests
 log = logging.getLogger(__name__)
 
 _Text = Annotated[str, Field(max_length=512, pattern=r"^[\x21-\x7e]+$")]
-_Seconds = Annotated[int, Field(ge=0)]
+_Seconds = Annotated[int, Field(ge=0, lt=2**40)]
 
 
 class _Claims(BaseModel):
@@ -63,6 +63,8 @@ class _Claims(BaseModel):
     scope: str = ""
     groups: list[str] = []
     cnf: Any = None
+    zt_cnf: Any = None
+    act: Any = None
 
 
 def verify_any(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now: float) -> Principal:
@@ -80,8 +82,10 @@ def verify_any(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected,
     named = {claims.client_id, claims.azp} - {None}
     if len(named) != 1:  # control: any-issuer-one-client
         raise Denied(Reason.BAD_CLAIM, "client_id")
-    if claims.cnf is not None:  # control: bound-token-refused
+    if claims.cnf is not None or claims.zt_cnf is not None:  # control: bound-token-refused
         raise Denied(Reason.NOT_BOUND, "a token with a key, and nothing here takes its proof")
+    if claims.act is not None:  # control: delegated-token-refused
+        raise Denied(Reason.BAD_CLAIM, "act: somebody acts for the user, and nothing here decides about that")
     begins = max(claims.iat, claims.nbf)
     check_time(begins, claims.exp, now)
     client = str(named.pop())
@@ -184,6 +188,9 @@ def guard(  # noqa: PLR0913 - what a gate needs, by name
         wrong.append(f"issuer={issuer!r}: its name is an https address (RFC 8414 section 2)")
     if not audience:
         wrong.append("audience='': write how tokens name this service in `aud`")
+    # control: no-certificate-is-known
+    if unknown := [f"{method} {path}" for (method, path), row in routes.items() if row.credential == "certificate"]:
+        wrong.append(f"{', '.join(unknown)}: no certificate is known here; write Scope(…) or Public()")
     try:
         table = RouteTable(routes, app)
     except ValueError as error:
@@ -220,7 +227,9 @@ def guard(  # noqa: PLR0913 - what a gate needs, by name
     log.warning("A token of %s for %s is taken from anybody until it ends.  Steps: %s.", issuer, audience, taken)
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
-        await gate({**scope, "state": {**scope.get("state", {}), "peer": SOMEBODY}}, receive, send)
+        if scope["type"] == "http":
+            scope = {**scope, "state": {**scope.get("state", {}), "peer": SOMEBODY}}
+        await gate(scope, receive, send)
         if scope["type"] == "lifespan":
             recorder.close()
             await http.aclose()
