@@ -64,6 +64,8 @@ class Stream:
         self._numbers: dict[str, int] = {}
         self._followers, self._shares = Followers(), Quota()
         self._read_at: dict[str, float] = {}
+        self._sent: int | None = None
+        """The last change that is in force here and was sent; what is kept may be one step ahead, as it comes first."""
         self._requests: list[_Request] = []
         self._working: asyncio.Task[None] | None = None
         self._signed: tuple[int, x509.Certificate, asyncio.Task[list[str]]] | None = None
@@ -135,6 +137,7 @@ class Stream:
         first = await self._kept.change(entries)
         for number, entry in enumerate(entries, first):
             self._revocations.change(number, entry.subject, entry.cause)
+            self._sent = number
         for start in range(0, len(entries), CHANGES_IN_A_LINE):
             some = [(entry.subject, entry.cause) for entry in entries[start : start + CHANGES_IN_A_LINE]]
             self._followers.send(self._line(REVOCATIONS, all_changes(self._me, first + start, some)))
@@ -169,9 +172,10 @@ class Stream:
             self._followers.send(line)
 
     async def beat(self) -> None:
-        self._revocations.replace(self._kept.number, self._kept.revoked)
+        self._sent = self._kept.number
+        self._revocations.replace(self._sent, self._kept.revoked)
         while True:
-            self._revocations.confirm(self._kept.number, 0.0)
+            self._revocations.confirm(self._sent, 0.0)
             try:
                 self._followers.send(self._heartbeat())
             except WorkloadError as error:  # without an SVID to sign with, no heartbeat: all parties refuse
@@ -245,7 +249,7 @@ class Stream:
 
     def _heartbeat(self) -> str:
         documents = {kind.name: self._numbers[kind.name] for kind in self._current()}
-        numbers = documents | {REVOCATIONS.name: self._kept.number}
+        numbers = documents | {REVOCATIONS.name: self._kept.number if self._sent is None else self._sent}
         return self._line(HEARTBEAT, heartbeat(self._me, numbers, self.ages()))
 
     def _line(self, kind: LineKind, payload: bytes) -> str:

@@ -217,3 +217,21 @@ async def test_it_is_known_until_when_a_party_follows(stream: Stream) -> None:
     assert now + 500 < (stream.follows_until(READERS_ID) or 0) < now + 600
     await lines.aclose()
     assert stream.follows_until(READERS_ID) is None
+
+
+async def test_a_heartbeat_between_the_disk_and_the_followers_names_what_was_sent_and_goes_on(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change is on the disk before it is in force here: a heartbeat that named it ended all freshness for ever."""
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_HEARTBEATS", 0)
+    beating = asyncio.create_task(stream.beat())
+    await asyncio.sleep(0)
+    before = stream._heartbeat()
+
+    await stream._kept.change([Entry(("user", "u"), "x")])
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+    assert not beating.done()
+    assert read(stream._heartbeat())["numbers"] == read(before)["numbers"]
+    beating.cancel()
