@@ -163,8 +163,9 @@ class Gate(Checks):
         except TimeoutError:
             if not life.expired():
                 raise
-        ended = ending or Denied(Reason.EXPIRED, "while it was being used", more=BEGUN)
-        return ended if life.expired() else None
+        if not life.expired():
+            return None
+        return ending or Denied(Reason.EXPIRED, "while it was being used", more=BEGUN)
 
     async def _refuse(self, call: Call, refusal: Denied, send: Send) -> None:
         """Record or count a refusal, and answer with it."""

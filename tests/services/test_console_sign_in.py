@@ -92,7 +92,7 @@ async def test_what_a_renewal_brings_is_kept_if_the_request_that_needs_it_is_cut
 
 
 async def test_requests_that_wait_for_keycloak_are_counted_as_their_persons(here: Consoled) -> None:
-    """Others are served meanwhile, and the person is told when to try again."""
+    """Others are served, and the person is told when to try again."""
     bob = await here.person("bob")
     here.realm.life = SHORT
     alice = await here.person("alice")
