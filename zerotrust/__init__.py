@@ -24,8 +24,7 @@
         run("agent/quotes", create_app)
 
 The gate has verified the token, decided, and put both on record before `quote` runs; an app with a route that is not in
-the table is not guarded.  `service.exchange` narrows the caller's token for the next hop.  SDKs are in `adapters`,
-`agent`, `orchestrator` and `tool`, what tests need is in `testkit`.  Each name is imported when it is first used.
+the table is not guarded.  `service.exchange` narrows the token for the next hop.  `testkit` has what tests need.
 '''
 
 from importlib import import_module
@@ -42,6 +41,8 @@ if TYPE_CHECKING:
     from zerotrust.runtime import run as run
     from zerotrust.service import Service as Service
     from zerotrust.standalone.any_issuer import guard as guard
+    from zerotrust.standalone.bound_service import BoundService as BoundService
+    from zerotrust.standalone.bound_service import Callee as Callee
 
 VERSION = "0.1.0"
 """The project's version, as in `pyproject.toml`, which is not among the measured folders that a launched party sees."""
@@ -53,6 +54,7 @@ _MODULES = {
     "runtime": "run",
     "service": "Service",
     "standalone.any_issuer": "guard",
+    "standalone.bound_service": "BoundService Callee",
 }
 """Where each public name is."""
 _WHERE = {name: f"zerotrust.{module}" for module, names in _MODULES.items() for name in names.split()}

@@ -6,7 +6,7 @@ Each step refuses a call by raising `Denied`, or prepares what later steps, the 
 
 from asyncio import sleep
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -52,6 +52,11 @@ class Step:
     def __init__(self, take: Method, routes: frozenset[str], *reasons: ReasonCode) -> None:
         """`routes`: those that it is for; `reasons`: all those for which it refuses."""
         self.id, self.take, self.routes, self.reasons = take.__name__, take, routes, frozenset(reasons)
+
+
+def names_of(steps: Iterable[Step]) -> str:
+    """Return the names of these steps, in their order, for the log of a service that starts."""
+    return ", ".join(step.id for step in steps)
 
 
 @dataclass(kw_only=True, eq=False)

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AnyHttpUrl, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from zerotrust.registry.model import Name
+from zerotrust.registry.model import ISSUER, Name
 
 
 class Settings(BaseSettings):
@@ -18,7 +18,7 @@ class Settings(BaseSettings):
     """The registry's address, `https://host:port`.  Its certificate proves its identity."""
     registry_party: Name
     """The registry's name as a party, which its certificate must have."""
-    issuer: Annotated[str, Field(pattern=r"^https://[^\s/?#@]+(/[^\s?#]*)?$")]
+    issuer: Annotated[str, Field(pattern=ISSUER)]
     """The issuer, exactly as in the `iss` of its tokens: its text is compared, so it stays as it was written.
 
     It has neither query nor fragment (RFC 8414 section 2)."""

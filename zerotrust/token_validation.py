@@ -6,7 +6,7 @@
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, TypeVar
 
@@ -48,7 +48,7 @@ class _Root(BaseModel):
     iat: _Seconds
 
 
-class _Confirmation(BaseModel):
+class Confirmation(BaseModel):
     """The key that a token is bound to (RFC 9449 section 6.1)."""
 
     model_config = ConfigDict(strict=True)
@@ -76,8 +76,8 @@ class _Claims(BaseModel):
     root: _Root | None = None
     act: Any = None
     zt_act: Any = None
-    cnf: _Confirmation | None = None
-    zt_cnf: _Confirmation | None = None
+    cnf: Confirmation | None = None
+    zt_cnf: Confirmation | None = None
     """As `cnf`, in a token that Keycloak is to exchange: it exchanges none with `cnf`."""
 
 
@@ -216,7 +216,15 @@ def _check_actors(actors: tuple[str, ...], claims: _Claims, expected: Expected) 
         if claims.azp not in expected.initiating_clients:  # control: actor-required
             raise Denied(Reason.ACTOR_MISSING)
         return
-    if actors[0] != claims.azp:  # control: first-actor-is-azp
+    check_chain(actors, {claims.azp})
+
+
+def check_chain(actors: tuple[str, ...], issued_to: Collection[str]) -> None:
+    """Raise `Denied` unless the current actor has one of these names, and none is there twice (RFC 8693 section 4.1).
+
+    `issued_to`: the names of the party that the token was issued to.
+    """
+    if actors[0] not in issued_to:  # control: first-actor-is-azp
         raise Denied(Reason.ACTOR_MISMATCH, "the outermost actor is not the party that the token was issued to")
     if len(actors) > MAX_ACTORS:  # control: chain-depth
         raise Denied(Reason.CHAIN_TOO_DEEP)

@@ -13,6 +13,7 @@ from testkit import Issuer, guarded
 from testkit.issuer import ISSUER
 from testkit.wire import lifespan
 from tests.support.attack import Attempt, Scene, Tries, attack, reasons
+from tests.support.bound import FRONTEND, OTHER, claims, serving
 from tests.support.existing_service import HERE, ROUTES, bearer, existing, plain_claims
 from tests.support.records import records
 from tests.support.system import registry
@@ -175,3 +176,51 @@ async def test_a_route_for_certificates_at_a_service_for_any_issuer(scene: Scene
 async def test_a_token_of_an_agent_at_a_service_for_any_issuer(scene: Scene) -> Tries:
     for actor in {"sub": "agent"}, {}:
         yield await sent(scene, act=actor)
+
+
+async def presented(scene: Scene, peer: str, *, inactive: bool = False, chains: bool = True, **changed: Any) -> Attempt:
+    """Present a token with these claims at a service that is bound to workloads."""
+    issuer, folder = Issuer(registry()), Path(mkdtemp(dir=scene.place))
+    token = issuer.token(**claims(jti="one", **changed))
+    issuer.inactive |= {"one"} if inactive else set()
+    async with serving(issuer, folder, chains=chains) as ask:
+        answer = await ask(token, peer)
+    found = reasons(records(folder / "journal.jsonl", by_certificate=True))
+    reason = answer.json().get("reason", "")
+    return Attempt(str(answer.status_code), succeeded=answer.status_code == 200, recorded=found, reason=reason)
+
+
+@attack(520, Scene)
+async def test_a_token_that_another_workload_stole(scene: Scene) -> Tries:
+    yield await presented(scene, OTHER)
+    yield await presented(scene, FRONTEND, client_id="other")
+
+
+@attack(521, Scene)
+async def test_a_token_that_its_issuer_has_ended(scene: Scene) -> Tries:
+    yield await presented(scene, FRONTEND, inactive=True)
+
+
+@attack(522, Scene)
+async def test_a_token_of_an_agent_where_none_may_act(scene: Scene) -> Tries:
+    for actor in "shop", FRONTEND:
+        yield await presented(scene, FRONTEND, chains=False, act={"sub": actor})
+
+
+@attack(523, Scene)
+async def test_a_chain_that_another_workload_heads(scene: Scene) -> Tries:
+    for actor in "other", OTHER, "planner":
+        yield await presented(scene, FRONTEND, act={"sub": actor, "act": {"sub": "shop"}})
+
+
+@attack(524, Scene)
+async def test_two_clients_that_are_one_workload(scene: Scene) -> Tries:
+    issuer, folder = Issuer(registry()), Path(mkdtemp(dir=scene.place))
+    try:
+        async with serving(issuer, folder, callers={"other": FRONTEND, "shop": FRONTEND}) as ask:
+            answers = [await ask(issuer.token(**claims(client_id=client))) for client in ("shop", "other")]
+    except ValueError as error:
+        yield Attempt("not started", succeeded=False, recorded=[str(error)], reason=str(error))
+        return
+    both = {answer.status_code for answer in answers} == {200}
+    yield Attempt("started", succeeded=both, recorded=[], reason="")

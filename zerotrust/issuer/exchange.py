@@ -86,7 +86,7 @@ class Exchanger:
         self,
         *,
         issuer: IssuerClient,
-        chain_claim: str,
+        chain_claim: str | None,
         revocations: Revocations,
         record: Record,
         clock: Callable[[], float] = time.time,
@@ -169,7 +169,8 @@ class Exchanger:
             same = claims["sub"] == caller.subject and claims["aud"] in (wanted.audience, [wanted.audience])
             less = granted == wanted.scopes and groups <= ({wanted.department} if wanted.department else caller.groups)
             # The script issues an expired token (`exp` 1) if a check of the chain failed.
-            if not same or not less or self._chain_claim not in claims or not self._clock() < claims["exp"]:
+            chained = self._chain_claim is None or self._chain_claim in claims
+            if not same or not less or not chained or not self._clock() < claims["exp"]:
                 raise Denied(Reason.EXCHANGE_REFUSED, "what came back is not what was asked for")
             return ExchangedToken(wanted.audience, str(claims["jti"]), min(claims["exp"], caller.expires_at), value)
         except (KeyError, TypeError, jwt.InvalidTokenError) as error:

@@ -19,6 +19,8 @@ Department = Annotated[str, Field(pattern=r"^/[a-z]+$", max_length=64)]
 REDIRECT = r"^(https://[a-z0-9-]+(\.[a-z0-9-]+)+|http://127\.0\.0\.1)(:[0-9]+)?/[a-z0-9/-]*$"
 """Over TLS, to a host that is a full name, because it is in the party's certificate; or to a program on the user's own
 machine (RFC 8252 section 7.3)."""
+ISSUER = r"^https://[^\s/?#@]+(/[^\s?#]*)?$"
+"""The name of an issuer: an https address without a query and a fragment (RFC 8414 section 2)."""
 Folder = Annotated[str, Field(pattern=r"^[a-z]+(/[a-z]+)*$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256, in hex."""

@@ -21,7 +21,7 @@ SECONDS_BACK = 5
 LONGEST_CERTIFICATE = LONGEST_X509_SVID + SECONDS_BACK
 """Seconds from notBefore to notAfter; no certificate with a longer lifetime is accepted."""
 
-_SPIFFE_ID = re.compile(r"spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+")
+SPIFFE_ID = re.compile(r"spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+")
 
 
 class NotAnSvid(ZeroTrustError, ValueError):
@@ -115,6 +115,6 @@ def id_and_validity(shown: Mapping[str, Any]) -> tuple[str, float, float]:
 
 def _one_id(names: list[str]) -> str:
     # With more than one, two readers might choose different ones (X509-SVID section 2).
-    if len(names) != 1 or not _SPIFFE_ID.fullmatch(names[0]):  # control: one-spiffe-id
+    if len(names) != 1 or not SPIFFE_ID.fullmatch(names[0]):  # control: one-spiffe-id
         raise NotAnSvid("not exactly one SPIFFE ID")
     return names[0]

@@ -8,9 +8,9 @@ and no claim of this project, so it does not know who presents a token, and hear
 
 import logging
 import math
+import re
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,15 +24,15 @@ from zerotrust import checks
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.recorder import Recorder
 from zerotrust.call import Call
-from zerotrust.checks import TOKEN, Checks, Step
+from zerotrust.checks import TOKEN, Checks, Step, names_of
 from zerotrust.decision import Decision, Denied, PolicyEngine, Question, Reason, Resource
 from zerotrust.dialect import BEARER
 from zerotrust.gate import Gate
 from zerotrust.identity import Principal, UnverifiedToken
 from zerotrust.issuer.discovery import Discovery
 from zerotrust.issuer.jwks import SigningKeys
-from zerotrust.registry.model import Freshness
-from zerotrust.revocation import OnRevoked, Revocations
+from zerotrust.registry.model import ISSUER, Freshness
+from zerotrust.revocation import Revocations
 from zerotrust.routes import Routes
 from zerotrust.routing import RouteTable
 from zerotrust.spiffe.svid import Peer
@@ -45,7 +45,7 @@ _Text = Annotated[str, Field(max_length=512, pattern=r"^[\x21-\x7e]+$")]
 _Seconds = Annotated[int, Field(ge=0, lt=2**40)]
 
 
-class _Claims(BaseModel):
+class Claims(BaseModel):
     """The claims of RFC 9068 section 2.2.  Keycloak calls `client_id` `azp`."""
 
     model_config = ConfigDict(strict=True)
@@ -66,45 +66,49 @@ class _Claims(BaseModel):
     zt_cnf: Any = None
     act: Any = None
 
+    def check(self, token: UnverifiedToken, expected: Expected, now: float) -> Principal:
+        """Return the caller that these claims of `token` describe, if they are valid here (RFC 9068 section 4).
+
+        Of `expected`, it takes the issuer and the audience, which may be one of several; `now` is in seconds since the
+        epoch.  Raises `Denied`.
+        """
+        if self.iss != expected.issuer:  # control: any-issuer
+            raise Denied(Reason.ISSUER_MISMATCH)
+        audiences = [self.aud] if isinstance(self.aud, str) else self.aud
+        if expected.audience not in audiences:  # control: any-issuer-audience
+            raise Denied(Reason.AUDIENCE_MISMATCH)
+        named = {self.client_id, self.azp} - {None}
+        if len(named) != 1:  # control: any-issuer-one-client
+            raise Denied(Reason.BAD_CLAIM, "client_id")
+        begins = max(self.iat, self.nbf)
+        check_time(begins, self.exp, now)
+        client = str(named.pop())
+        return Principal(
+            subject=self.sub,
+            party=client,
+            client=client,
+            actors=(),
+            audience=expected.audience,
+            scopes=frozenset(self.scope.split(" ")) - {""},
+            groups=frozenset(self.groups),
+            token_id=self.jti,
+            lineage=(),
+            chain_started_at=begins,
+            session=self.sid or self.jti,
+            issued_at=begins,
+            expires_at=self.exp,
+            token=token,
+        )
+
 
 def verify_any(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now: float) -> Principal:
-    """Return the principal of a token of any issuer (RFC 9068 section 4).
-
-    `now`: seconds since the epoch.  Of `expected`, it takes the issuer and the audience, which may be one of several.
-    Raises `Denied`.
-    """
-    claims = signed_claims(token, key, _Claims)
-    if claims.iss != expected.issuer:  # control: any-issuer
-        raise Denied(Reason.ISSUER_MISMATCH)
-    audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
-    if expected.audience not in audiences:  # control: any-issuer-audience
-        raise Denied(Reason.AUDIENCE_MISMATCH)
-    named = {claims.client_id, claims.azp} - {None}
-    if len(named) != 1:  # control: any-issuer-one-client
-        raise Denied(Reason.BAD_CLAIM, "client_id")
+    """Return the principal of a token of any issuer, which its bearer may use.  Raises `Denied`."""
+    claims = signed_claims(token, key, Claims)
     if claims.cnf is not None or claims.zt_cnf is not None:  # control: bound-token-refused
         raise Denied(Reason.NOT_BOUND, "a token with a key, and nothing here takes its proof")
     if claims.act is not None:  # control: delegated-token-refused
         raise Denied(Reason.BAD_CLAIM, "act: somebody acts for the user, and nothing here decides about that")
-    begins = max(claims.iat, claims.nbf)
-    check_time(begins, claims.exp, now)
-    client = str(named.pop())
-    return Principal(
-        subject=claims.sub,
-        party=client,
-        client=client,
-        actors=(),
-        audience=expected.audience,
-        scopes=frozenset(claims.scope.split(" ")) - {""},
-        groups=frozenset(claims.groups),
-        token_id=claims.jti,
-        lineage=(),
-        chain_started_at=begins,
-        session=claims.sid or claims.jti,
-        issued_at=begins,
-        expires_at=claims.exp,
-        token=token,
-    )
+    return claims.check(token, expected, now)
 
 
 async def credentials(gate: Checks, call: Call) -> None:  # noqa: ARG001 - a step
@@ -125,6 +129,8 @@ STEPS = (
 own: peer, workload, bind, prove, revoked and introspect."""
 
 
+FRESHNESS = Freshness(keys=300, keys_cooldown=5, svid=60, x509_svid=120, revocations=3)
+"""How old the issuer's keys may get."""
 SOMEBODY = Peer(None, math.inf)
 """Every caller: TLS ends at this server or before it, and says nothing about them."""
 
@@ -152,14 +158,25 @@ class ByScope:
         ]
 
 
-class _NoneKnown(Revocations):
-    """Nothing is revoked: no news of it comes to this gate."""
+class NoneKnown(Revocations):
+    """Nothing is known to be revoked: no news of it comes to this gate."""
 
-    def check_caller(self, principal: Principal) -> Decision:  # noqa: ARG002
-        return Decision(allowed=True, reason=Reason.GRANTED)
+    def __init__(self) -> None:
+        super().__init__(clock=time.monotonic)
 
-    def watching(self, principal: Principal, on_revoked: OnRevoked) -> AbstractContextManager[None]:  # noqa: ARG002
-        return nullcontext()
+    @property
+    def fresh(self) -> bool:
+        return True
+
+
+def check_issuer(issuer: str, audience: str) -> list[str]:
+    """Return what is wrong with these, each with its repair."""
+    wrong = []
+    if not re.fullmatch(ISSUER, issuer):
+        wrong.append(f"issuer={issuer!r}: its name is an https address (RFC 8414 section 2)")
+    if not audience:
+        wrong.append("audience='': write how tokens name this service in `aud`")
+    return wrong
 
 
 async def _never(_principal: Principal, _permission: str) -> None:
@@ -183,11 +200,7 @@ def guard(  # noqa: PLR0913 - what a gate needs, by name
     this process; `http`: reaches the issuer, if the system's authorities do not vouch for it.
     Raises `ValueError`, which names all that is missing, and `JournalError`.
     """
-    wrong = []
-    if not issuer.startswith("https://"):
-        wrong.append(f"issuer={issuer!r}: its name is an https address (RFC 8414 section 2)")
-    if not audience:
-        wrong.append("audience='': write how tokens name this service in `aud`")
+    wrong = check_issuer(issuer, audience)
     # control: no-certificate-is-known
     if unknown := [f"{method} {path}" for (method, path), row in routes.items() if row.credential == "certificate"]:
         wrong.append(f"{', '.join(unknown)}: no certificate is known here; write Scope(…) or Public()")
@@ -199,7 +212,6 @@ def guard(  # noqa: PLR0913 - what a gate needs, by name
         raise ValueError("\n".join(wrong))
     http = http or httpx.AsyncClient(timeout=10)
     recorder = Recorder(Journal(journal), audience)
-    freshness = Freshness(keys=300, keys_cooldown=5, svid=60, x509_svid=120, revocations=3)
     gate = Gate(
         app=app,
         routes=table,
@@ -212,9 +224,9 @@ def guard(  # noqa: PLR0913 - what a gate needs, by name
             without_certificate=frozenset(),
             peers={},
         ),
-        keys=SigningKeys(Discovery(issuer, http=http), http=http, freshness=freshness, clock=time.monotonic),
+        keys=SigningKeys(Discovery(issuer, http=http), http=http, freshness=FRESHNESS, clock=time.monotonic),
         policy=engine or ByScope(),
-        revocations=_NoneKnown(clock=time.monotonic),
+        revocations=NoneKnown(),
         confirm=_never,
         recorder=recorder,
         address="",
@@ -223,8 +235,8 @@ def guard(  # noqa: PLR0913 - what a gate needs, by name
         verifier=verify_any,
         steps=STEPS,
     )
-    taken = ", ".join(step.id for step in STEPS)
-    log.warning("A token of %s for %s is taken from anybody until it ends.  Steps: %s.", issuer, audience, taken)
+    what = "Rung 1, any issuer: a token of %s for %s is taken from anybody until it ends.  Steps: %s."
+    log.warning(what, issuer, audience, names_of(STEPS))
 
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

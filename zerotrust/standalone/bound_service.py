@@ -1,0 +1,206 @@
+"""Guards a service with tokens that are bound to workloads: mutual TLS by a SPIFFE socket, and tokens of any issuer.
+
+It is the same gate as that of every party here without one step, `revoked`: no registry sends it news, so it asks the
+issuer on every call whether the token is still active (RFC 7662).  `SPIFFE_ENDPOINT_SOCKET` names the socket.
+"""
+
+import logging
+import re
+import ssl
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import httpx
+import uvloop
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from starlette.applications import Starlette
+
+from zerotrust import checks
+from zerotrust.audit.journal import Journal
+from zerotrust.audit.recorder import Recorder
+from zerotrust.checks import names_of
+from zerotrust.context import current_principal
+from zerotrust.decision import Denied, PolicyEngine, Reason
+from zerotrust.gate import Gate
+from zerotrust.hardening.pools import Connections, MCPConnections
+from zerotrust.hardening.server import server
+from zerotrust.identity import Principal, UnverifiedToken, actor_chain
+from zerotrust.issuer.client import IssuerClient
+from zerotrust.issuer.discovery import Discovery
+from zerotrust.issuer.exchange import Exchanger, TokenRequest
+from zerotrust.issuer.introspection import Introspector
+from zerotrust.issuer.jwks import SigningKeys
+from zerotrust.registry.snapshot import Directory
+from zerotrust.routes import Routes
+from zerotrust.routing import RouteTable
+from zerotrust.spiffe.svid import SPIFFE_ID
+from zerotrust.spiffe.tls import server_context, use_svid
+from zerotrust.spiffe.workload import Workload
+from zerotrust.standalone.any_issuer import FRESHNESS, ByScope, Claims, NoneKnown, check_issuer
+from zerotrust.token_validation import Confirmation, Expected, check_chain, signed_claims
+from zerotrust.transport.egress import EgressClients, calling_with
+
+log = logging.getLogger(__name__)
+
+STEPS = tuple(step for step in checks.STEPS if step.id != "revoked")
+"""The steps of this gate."""
+_ORIGIN = re.compile(r"https://[a-z0-9.-]+(:[0-9]+)?")
+
+
+class _BoundClaims(Claims):
+    cnf: Confirmation | None = None
+    zt_cnf: Confirmation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """A service that is called with exchanged tokens."""
+
+    at: str
+    """Its origin, `https://name:port`.  Its certificate has this name."""
+    spiffe_id: str
+
+
+class BoundService:
+    """One service: who may call it, whom it calls, and the issuer of all tokens."""
+
+    def __init__(  # noqa: PLR0913 - what it needs, by name
+        self,
+        *,
+        issuer: str,
+        audience: str,
+        address: str,
+        callers: Mapping[str, str | None],
+        calls: Mapping[str, Callee] | None = None,
+        chains: bool = False,
+        engine: PolicyEngine | None = None,
+        http: httpx.AsyncClient | None = None,
+    ) -> None:
+        """Raise `ValueError`, which names all that is wrong.
+
+        `audience`: this service's client at the issuer, by which tokens name it; `address`: its origin, as its callers
+        name it in proofs.  `callers`: the clients whose tokens are taken, each with the SPIFFE ID of its workload, or
+        None for one without a certificate, whose tokens are bound to a key.  `calls`: the services that it calls, by
+        audience.  `chains`: whether agents may act for users, because the issuer writes the chain of them (`act`,
+        RFC 8693 section 4.1).  `engine`, `http`: as for `guard`.
+        """
+        callees = calls or {}
+        workloads = {client: spiffe_id for client, spiffe_id in callers.items() if spiffe_id}
+        wrong = check_issuer(issuer, audience)
+        for spiffe_id in {*workloads.values(), *(callee.spiffe_id for callee in callees.values())}:
+            if not SPIFFE_ID.fullmatch(spiffe_id):
+                wrong.append(f"{spiffe_id!r}: a SPIFFE ID is spiffe://trust-domain/path")
+        if len({*workloads.values()}) < len(workloads):  # control: one-client-of-a-workload
+            wrong.append("callers: two clients have one SPIFFE ID, and so the tokens of each would be the other's")
+        for origin in {address, *(callee.at for callee in callees.values())}:
+            if not _ORIGIN.fullmatch(origin):
+                wrong.append(f"{origin!r}: write scheme, name and port, https://name:8443")
+        if wrong:
+            raise ValueError("\n".join(wrong))
+        self._address, self._workloads, self._chains, self._engine = address, workloads, chains, engine or ByScope()
+        self._addresses = {audience: callee.at for audience, callee in callees.items()}
+        self._directory = Directory(
+            names={callee.at: httpx.URL(callee.at).host for callee in callees.values()},
+            parties={httpx.URL(callee.at).host: callee.spiffe_id for callee in callees.values()},
+        )
+        self._http = http or httpx.AsyncClient(timeout=10)
+        self._expected = Expected(
+            issuer=issuer,
+            audience=audience,
+            chain_claim="act",
+            max_ttls={},
+            initiating_clients=frozenset(),
+            without_certificate=frozenset(callers.keys() - workloads.keys()),
+            peers={spiffe_id: client for client, spiffe_id in workloads.items()},
+        )
+
+    def verify(self, token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected, now: float) -> Principal:
+        """Return the principal of a token, whose party is the workload that it was issued to.  Raises `Denied`."""
+        claims = signed_claims(token, key, _BoundClaims)
+        caller = claims.check(token, expected, now)
+        party = self._workloads.get(caller.client, caller.client)
+        try:
+            actors = actor_chain(claims.act)
+        except ValueError as error:
+            raise Denied(Reason.BAD_CLAIM, str(error)) from error
+        if actors and not self._chains:  # control: bound-chain-expected
+            raise Denied(Reason.BAD_CLAIM, "act: no agent may act for a user here; write chains=True")
+        if actors:
+            check_chain(actors, {caller.client, party})  # control: bound-chain-checked
+        bound = claims.cnf or claims.zt_cnf
+        return replace(caller, party=party, actors=actors, key_thumbprint=bound.jkt if bound else None)
+
+    @asynccontextmanager
+    async def calling(self, audience: str, *scopes: str) -> AsyncIterator[httpx.AsyncClient]:
+        """Run the block with a client that calls as the current caller's agent (RFC 8693), with these scopes only.
+
+        Its requests go to the service of this audience, and to no other.  Raises `Denied`.
+        """
+        wanted = TokenRequest(audience, frozenset(scopes))
+        with calling_with(await self._exchanger.exchange(current_principal(), wanted)):
+            yield self._egress.http
+
+    def run(
+        self, app: Starlette, routes: Routes, *, host: str, port: int, journal: Path = Path("journal.jsonl")
+    ) -> None:
+        """Serve the app until it is stopped; `routes` and `journal` are as for `guard`.
+
+        Raises `ValueError` for a wrong table, and `JournalError`.
+        """
+
+        async def serve() -> None:
+            async with self.guarding(app, routes, journal) as (gate, context):
+                await server(gate, host=host, port=port, tls=context).serve()
+
+        uvloop.run(serve())
+
+    @asynccontextmanager
+    async def guarding(
+        self, app: Starlette, routes: Routes, journal: Path
+    ) -> AsyncIterator[tuple[Gate, ssl.SSLContext]]:
+        """Run the block with the gate around the app, and the TLS context to serve it with."""
+        expected, http, workload, revocations = self._expected, self._http, Workload(), NoneKnown()
+        table, recorder = RouteTable(routes, app), Recorder(Journal(journal), expected.audience)
+        async with workload.running():
+            context = server_context(workload.svid, certificate_needed=not expected.without_certificate)
+            calls = Connections(self._directory, workload.svid)
+            mcp_calls = MCPConnections(self._directory, workload.svid)
+            for renew in calls.renew, mcp_calls.renew, partial(use_svid, context):
+                workload.on_renewal(renew)
+            issuer = IssuerClient(Discovery(expected.issuer, http=http), workload, http)
+            self._exchanger = Exchanger(
+                issuer=issuer,
+                chain_claim=expected.chain_claim if self._chains else None,
+                revocations=revocations,
+                record=recorder.write,
+            )
+            self._egress = EgressClients(
+                self._addresses, revocations=revocations, transport=calls, mcp_transport=mcp_calls
+            )
+            gate = Gate(
+                app=app,
+                routes=table,
+                expected=expected,
+                keys=SigningKeys(issuer.realm, http=http, freshness=FRESHNESS, clock=time.monotonic),
+                policy=self._engine,
+                revocations=revocations,
+                confirm=Introspector(issuer, None),
+                recorder=recorder,
+                address=self._address,
+                clock=time.time,
+                verifier=self.verify,
+                steps=STEPS,
+            )
+            callers = ", ".join([*expected.peers, *expected.without_certificate])
+            what = "Rung 2, bound to workloads: tokens of %s for %s are taken from %s.  Steps: %s."
+            log.warning(what, expected.issuer, expected.audience, callers, names_of(STEPS))
+            try:
+                yield gate, context
+            finally:
+                await self._egress.close()
+                await http.aclose()
+                recorder.close()
