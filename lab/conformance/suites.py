@@ -12,29 +12,30 @@ from lab.conformance.outcome import Outcome
 from lab.conformance.running import Failed, Missing, environment, run
 
 NODE, SUITE = "24.21.0", "0.2.0-alpha.12"
-PACKAGES = f"node@{NODE}", f"@modelcontextprotocol/conformance@{SUITE}"
 REVISION = "2026-07-28"
 
 
-async def install_node(folder: Path) -> Path:
-    """Install Node 24 and the packages with npm, once; return the folder of their programs.  Raises `Missing`."""
-    npm, home = shutil.which("npm"), folder / "npm"
+async def install_node(folder: Path, *packages: str) -> Path:
+    """Install Node 24 and these packages with npm, once; return the folder of the programs.  Raises `Missing`."""
+    npm, home, packages = shutil.which("npm"), folder / "npm", (f"node@{NODE}", *packages)
     programs, marker = home / "node_modules" / ".bin", home / "installed"
-    if not marker.exists() or marker.read_text() != " ".join(PACKAGES):
+    if not marker.exists() or marker.read_text() != " ".join(packages):
         if npm is None:
             raise Missing("npm is not installed")
         home.mkdir(parents=True, exist_ok=True)
         (home / "package.json").write_text('{"private": true}')
-        status, output = await run(npm, "install", "--no-audit", "--no-fund", "--save-exact", *PACKAGES, cwd=home)
+        # By default, npm tries each package for minutes where there is no network.
+        how = "--prefer-offline", "--fetch-retries=0", "--no-audit", "--no-fund", "--save-exact"
+        status, output = await run(npm, "install", *how, *packages, cwd=home)
         if status:
             raise Missing(f"npm cannot install the packages: {output[-300:]}")
-        marker.write_text(" ".join(PACKAGES))
+        marker.write_text(" ".join(packages))
     return programs
 
 
 async def run_mcp_suite(folder: Path, *, gated: str, bare: str) -> Outcome:
     """Run every scored check that passes on the same SDK without the gate against the tool behind the gate."""
-    programs = await install_node(folder)
+    programs = await install_node(folder, f"@modelcontextprotocol/conformance@{SUITE}")
     behind, without = [await _checks(programs, folder / name, url) for name, url in (("gated", gated), ("bare", bare))]
     outcome = Outcome("MCP conformance suite", f"{SUITE}, {REVISION}")
     for name, passed in without.items():
