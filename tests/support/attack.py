@@ -482,6 +482,10 @@ def alone(scene: type[Scene]) -> Place:
     return made
 
 
+TRIES: dict[int, Callable[[Any], Tries]] = {}
+"""What tries each row, by its number."""
+
+
 def attack(
     number: int, place: Place | type[Scene] = in_process
 ) -> Callable[[Callable[..., Tries]], Callable[..., Any]]:
@@ -489,6 +493,8 @@ def attack(
     row, build = ROWS[number], alone(place) if isinstance(place, type) else place
 
     def decorate(try_it: Callable[..., Tries]) -> Callable[..., Any]:
+        TRIES[number] = try_it
+
         @pytest.mark.parametrize("missing", cases(number, row.removable))
         async def test(
             missing: tuple[Missing, ...],

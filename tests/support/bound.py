@@ -39,11 +39,15 @@ class Workload:
         return f"assertion of {self.svid.id}"
 
 
+def in_process(issuer: Issuer) -> httpx.AsyncClient:
+    """Return a client that reaches this issuer in memory."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(issuer.app))
+
+
 def bound(issuer: Issuer, **changed: Any) -> BoundService:
     """Return the service; a client without a certificate, `cli`, may call it, too."""
-    http = httpx.AsyncClient(transport=httpx.ASGITransport(issuer.app))
     given = {"audience": QUOTES, "address": HERE, "callers": {"shop": FRONTEND, "other": OTHER, "cli": None}}
-    return BoundService(**{"issuer": ISSUER, "http": http, **given, **changed})
+    return BoundService(**{"issuer": ISSUER, "http": in_process(issuer), **given, **changed})
 
 
 def claims(**changed: Any) -> dict[str, Any]:
