@@ -249,7 +249,7 @@ async def test_a_session_and_a_client_are_ended_without_a_browser(shop: Shop, ke
     token = await shop.token("frontend")
     before = await shop.ask(token)
     async with keycloak.administration(REALM) as admin:
-        await admin.a_user_logout(await admin.a_get_user_id("sam"))
+        await admin.a_user_logout(str(await admin.a_get_user_id("sam")))
         signed_out = await shop.ask(token)
         token = await shop.token("frontend")
         await admin.a_update_client(str(await admin.a_get_client_id("frontend")), {"enabled": False})

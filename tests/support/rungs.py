@@ -65,7 +65,7 @@ class Guarded(Target):
 
 
 @asynccontextmanager
-async def rung_1(folder: Path, issuer: Issuer, **real: Any) -> Made:
+async def rung_1(folder: Path, memory: Issuer, **real: Any) -> Made:
     """A service for any issuer; `real`: what `guard` gets for another one than the one in memory."""
     made = list[Gate]()
 
@@ -75,10 +75,10 @@ async def rung_1(folder: Path, issuer: Issuer, **real: Any) -> Made:
 
     with patch.dict(DOORS, {PARTY: Door("/v1/quotes", {}, (), "quote.write")}, clear=True):
         with patch.object(any_issuer, "Gate", noted):
-            in_memory = {"issuer": ISSUER, "audience": issuer.registry.id(PARTY), "http": in_process(issuer)}
+            in_memory = {"issuer": ISSUER, "audience": memory.registry.id(PARTY), "http": in_process(memory)}
             app = guard(existing(), routes=ROUTES, journal=_journal(folder), **{**in_memory, **real})
         async with lifespan(app):
-            yield Guarded(folder, issuer, made[0], app)
+            yield Guarded(folder, memory, made[0], app)
 
 
 @asynccontextmanager
