@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from lab.bench.calls import measure_calls
 from lab.bench.measure import TASK, measure, measure_proofs, measure_throughput
 from lab.bench.numbers import Ratio, summarise
 from lab.bench.variants import launch_folders, launches
@@ -19,15 +20,16 @@ from zerotrust.authority.files.snapshot_files import load_registry
 
 def main(rounds: Annotated[int, typer.Option(min=1, help="rounds; every variant runs in each")] = 30) -> None:
     """Measure, print, and write `run/bench.json`."""
-    folder, code = FOLDER / "bench", launch_folders(load_registry(ROOT / "registry.yaml"))
+    folder, registry = FOLDER / "bench", load_registry(ROOT / "registry.yaml")
 
     async def work() -> int:
-        async with running(folder, say=say, parties=launches, unregistered=code) as system:
+        async with running(folder, say=say, parties=launches, unregistered=launch_folders(registry)) as system:
             measured = await measure(system, rounds=rounds, say=say)
             measured.proofs = measure_proofs()
             say("Many clients at once")
             await measure_throughput(system, measured)
             say("Everything ends")
+        measured.on_core |= await measure_calls(registry, folder)  # here, where this process attests nobody
         numbers, ratios = summarise(measured)
         report(numbers, ratios)
         file = FOLDER / "bench.json"
@@ -65,6 +67,8 @@ def report(numbers: dict[str, float], ratios: dict[str, Ratio]) -> None:
                 ("cpu_tls", "mutual TLS, time on a core", "tls_cpu_ratio", ""),
                 ("cpu_warm", "zero trust, warm, time on a core", "warm_cpu_ratio", ""),
                 ("cpu_proof", "of it, the check of a proof of possession", "", "≤ 0.40"),
+                ("cpu_call_by_hand", "one call, checked by hand (PyJWT), time on a core", "", ""),
+                ("cpu_call_guard", "one call behind `guard`; times by hand", "call_guard_cpu_ratio", ""),
             )
         ),
         right=True,
