@@ -48,7 +48,7 @@ def with_stricter_rule(content: Mapping[str, Any]) -> dict[str, Any]:
 
     def stricter(found: re.Match[str]) -> str:
         rule = found[0].replace("A caller with", "A user with").replace("user's name.", "user's name, in person.")
-        return rule.replace("\n};", " &&\n  !context.delegated\n};")
+        return rule.replace("when {\n", "when {\n  !context.delegated &&\n")
 
     policies = dict(content["policies"])
     return {**content, "policies": policies | {FILE: _RULE.sub(stricter, policies[FILE])}}

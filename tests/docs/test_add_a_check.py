@@ -5,20 +5,11 @@ import subprocess
 from pathlib import Path
 
 from lab.project_copy import ROOT, copy_of_the_project
+from tests.support.differences import edit, edits
 
 PAGE = (ROOT / "docs" / "how-to" / "add-a-check.md").read_text()
-EDITS = re.findall(r"^\*\*[^\n]*?`([\w/.]+\.\w+)`[^\n]*\n\n```diff\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+EDITS = edits("add-a-check.md")
 """The files that it changes, and the differences."""
-
-
-def applied(text: str, difference: str) -> str:
-    """Return a text with each part of a difference, at the one place that it fits."""
-    for part in difference.split("@@\n"):
-        lines = part.splitlines(keepends=True)
-        old, new = ("".join(line[1:] for line in lines if line[0] != sign) for sign in "+-")
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    return text
 
 
 def test_a_check_is_three_files_and_one_approval(tmp_path: Path) -> None:
@@ -29,7 +20,7 @@ def test_a_check_is_three_files_and_one_approval(tmp_path: Path) -> None:
 
     run("git init -q && git add -A")
     for name, difference in EDITS:
-        (copy / name).write_text(applied((copy / name).read_text(), difference))
+        edit(copy, name, difference)
     [commands] = re.findall(r"^```bash\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     tried, *_ = map(run, commands.replace("pytest", "pytest -k 'is_old or is_tried or taken_away'").splitlines())
 

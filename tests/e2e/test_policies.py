@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -12,8 +13,9 @@ import pytest_asyncio
 
 from authorities.policy.decisions import FILE, read_rows
 from authzen.client import AuthZEN
-from demo.intruder import Intruder, outcome
+from demo.intruder import Intruder, User, outcome
 from start.system import ROOT, System
+from tests.support.differences import edit, edits
 from tests.support.real_tasks import task, versions
 from tests.support.records import records
 from zerotrust.decision import Resource
@@ -21,7 +23,6 @@ from zerotrust.decision import Resource
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 READER, POLICY_AUTHORITY = "agent/reader", "authority/policy"
-RULE = re.compile(r'@id\("read-public"\).*?\n};\n', re.DOTALL)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -48,45 +49,39 @@ def policy(system: System, by_hand: dict[str, str]) -> Callable[..., str]:
 
 @pytest.fixture
 def stricter(tmp_path: Path) -> Path:
-    """A copy of the policies, as somebody edits it: what a department has made public is not for the others."""
-    folder = tmp_path / "policies"
-    folder.mkdir()
-    for file in (ROOT / "policies").iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
-    rules, table = folder / "documents.cedar", folder / "decisions.md"
-    rules.write_text(RULE.sub("", rules.read_text()))
-    rows = table.read_text().replace("| yes | read-public |", "| no | resource_denied |")
-    table.write_text(rows.replace("read-own-department, read-public", "read-own-department"))
-    return folder
+    """A copy of the policies, edited as docs/how-to/change-a-rule.md says: only people file drafts."""
+    shutil.copytree(ROOT / "policies", tmp_path / "policies")
+    for name, difference in edits("change-a-rule.md"):
+        edit(tmp_path, name, difference)
+    return tmp_path / "policies"
 
 
 async def test_policies_are_changed_and_rolled_back_while_everything_runs(
     system: System, intruder: Intruder, policy: Callable[..., str], stricter: Path
 ) -> None:
-    async def read() -> str:
-        t1 = await intruder.token("orchestrator", await intruder.login("alice"), READER, "agent.invoke tool.read")
-        reading = await intruder.token(READER, t1, "tool/documents", "tool.read")
-        return outcome(await intruder.call_tool(READER, reading, "read", id="FIN-203"))
+    async def draft() -> str:
+        writer = User("alice", intruder, agent="agent/writer")
+        return outcome(await intruder.call_tool("agent/writer", await writer.t2(), "create", title="A", text="text"))
 
-    allowed, first = await read(), in_force(await asyncio.to_thread(policy, "list"))
+    allowed, first = await draft(), in_force(await asyncio.to_thread(policy, "list"))
     tested = await asyncio.to_thread(policy, "test", str(stricter))
     assert "These policies are fit to be published." in tested
-    assert "document.read holidays: yes (read-public) -> no (resource_denied)" in tested
+    assert "document.create alice's draft: yes (create-draft-in-own-department) -> no (resource_denied)" in tested
 
-    await asyncio.to_thread(policy, "activate", str(stricter), "--because", "public is not for everybody")
+    await asyncio.to_thread(policy, "activate", str(stricter), "--because", "only people file drafts")
     try:
         await decided_by(system, first + 1)
-        refused = await read()
+        refused = await draft()
         assert in_force(await asyncio.to_thread(policy, "list")) == first + 1
     finally:
         await asyncio.to_thread(policy, "rollback", str(first), "--because", "it was a trial")
     await decided_by(system, first + 2)
 
-    assert (allowed, await read()) == ("200 ok", "200 ok")
+    assert (allowed, await draft()) == ("200 ok", "200 ok")
     assert refused != "200 ok"
     changes = [record for record in records(system.journal(POLICY_AUTHORITY)) if record["event"] == "administration"]
     assert [(record["action"], record["cause"]) for record in changes[-2:]] == [
-        ("activate", "public is not for everybody"),
+        ("activate", "only people file drafts"),
         ("rollback", "it was a trial"),
     ]
 
