@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ import uvloop
 from starlette.types import ASGIApp
 
 from zerotrust.audit.log_client import RemoteLedger
+from zerotrust.checks import STEPS, names_of
 from zerotrust.clock import NonDecreasingClock
 from zerotrust.decision import PolicyEngine
 from zerotrust.hardening.pools import Connections, Context, MCPConnections, origin
@@ -31,6 +33,8 @@ from zerotrust.spiffe.tls import client_context, issuer_context, server_context,
 from zerotrust.spiffe.workload import Workload
 from zerotrust.transport.egress import EgressClients
 from zerotrust.transport.logs import log_json_lines
+
+log = logging.getLogger(__name__)
 
 LOOK = 0.1
 """Seconds between two looks whether a service that starts knows the revocations."""
@@ -165,6 +169,7 @@ async def serve(service: Service, app: ASGIApp, workload: Workload, settings: Se
     """
     if workload.svid.id != service.registry.id(service.name):
         raise WorkloadError(f"launched as {workload.svid.id}, and started as {service.name}")
+    log.info("Rung 3, everything.  Steps: %s.", names_of(STEPS))
     context = server_context(workload.svid, certificate_needed=not service.for_users)
     workload.on_renewal(lambda svid: use_svid(context, svid))
     freeze_loaded()
