@@ -1,31 +1,7 @@
-'''The library that every service here is built from: verify, decide, record, narrow, act.  A whole party:
+"""The library that every service here is built from: verify, decide, record, narrow, act.
 
-    """Quotes: answers with a price, to users who may read them."""
-
-    from starlette.types import ASGIApp
-
-    from zerotrust import Public, Scope, Service, current_principal, run
-
-    ROUTES = {("GET", "/quotes/{item}"): Scope("quote.read"), ("GET", "/health"): Public()}
-
-
-    def create_app(service: Service) -> ASGIApp:
-        """Return the app behind its gate."""
-        app = service.app()
-
-        @app.get("/quotes/{item}")
-        async def quote(item: str) -> dict[str, str | int]:
-            return {"item": item, "price": len(item), "for": current_principal().subject}
-
-        return service.guard(app, ROUTES)
-
-
-    if __name__ == "__main__":
-        run("agent/quotes", create_app)
-
-The gate has verified the token, decided, and put both on record before `quote` runs; an app with a route that is not in
-the table is not guarded.  `service.exchange` narrows the token for the next hop.  `testkit` has what tests need.
-'''
+docs/how-to/library.md has a whole party in twenty lines.  Each name is imported when it is first used.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -7,16 +7,12 @@ import yaml
 
 from registration.realm import realm
 from testkit import principal
-from tests.support.library_page import PAGE, block, example, merged, registered
+from tests.support.library_page import PAGE, block, merged, registered
 from tests.support.system import ROOT
 from tests.support.wheel import Install
 from zerotrust.authority.files.deployment import load_deployment
 from zerotrust.decision import Decision
 from zerotrust.registry.model import Registry
-
-
-def test_the_party_is_the_one_of_the_docstring() -> None:
-    assert block("python", "A party").strip() == example().strip()
 
 
 def test_a_stranger_types_it_off_and_it_passes(install: Install, tmp_path: Path) -> None:

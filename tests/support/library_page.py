@@ -1,22 +1,13 @@
-"""What docs/how-to/library.md says to type, and the party in the docstring of the library."""
+"""What docs/how-to/library.md says to type."""
 
-from textwrap import dedent
 from typing import Any
 
 import yaml
 
-import zerotrust
 from tests.support.system import POLICY, ROOT
 from zerotrust.policy import CedarPolicy
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
-
-
-def example() -> str:
-    """The party in the docstring."""
-    told = zerotrust.__doc__ or ""
-    return dedent(told[told.index('    """Quotes') : told.index("The gate has verified")])
-
 
 PAGE = (ROOT / "docs" / "how-to" / "library.md").read_text()
 
