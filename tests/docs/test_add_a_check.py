@@ -8,7 +8,7 @@ from lab.project_copy import ROOT, copy_of_the_project
 from tests.support.differences import edit, edits
 
 PAGE = (ROOT / "docs" / "how-to" / "add-a-check.md").read_text()
-EDITS = edits("add-a-check.md")
+EDITS = edits("how-to/add-a-check.md")
 """The files that it changes, and the differences."""
 
 

@@ -12,7 +12,7 @@ from tests.support.system import POLICIES, registry
 
 def test_its_four_lines_are_the_walkthroughs_change_and_the_rule_alone_is_unfit(tmp_path: Path) -> None:
     shutil.copytree(POLICIES, folder := tmp_path / "policies")
-    (rule, table) = edits("change-a-rule.md")
+    (rule, table) = edits("how-to/change-a-rule.md")
 
     edit(tmp_path, *rule)
     alone = content_of(folder)

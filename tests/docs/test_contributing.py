@@ -19,8 +19,8 @@ def test_a_first_change_is_of_four_files(tmp_path: Path) -> None:
     def run(command: str) -> str:
         return subprocess.check_output(command, shell=True, cwd=copy, text=True)  # noqa: S602
 
-    run("start/run registration.register && git init -q && git add -A")
-    [(name, difference)] = edits("../CONTRIBUTING.md")
+    run("start/run tests.reference && start/run registration.register && git init -q && git add -A")
+    [(name, difference)] = edits("CONTRIBUTING.md")
     edit(copy, name, difference)
     page = (DOCS / "CONTRIBUTING.md").read_text()
     [commands] = re.findall(r"^```bash\n(.*?)^```", page, re.MULTILINE | re.DOTALL)

@@ -51,7 +51,7 @@ def policy(system: System, by_hand: dict[str, str]) -> Callable[..., str]:
 def stricter(tmp_path: Path) -> Path:
     """A copy of the policies, edited as docs/how-to/change-a-rule.md says: only people file drafts."""
     shutil.copytree(ROOT / "policies", tmp_path / "policies")
-    for name, difference in edits("change-a-rule.md"):
+    for name, difference in edits("how-to/change-a-rule.md"):
         edit(tmp_path, name, difference)
     return tmp_path / "policies"
 

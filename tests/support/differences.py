@@ -7,8 +7,8 @@ from tests.support.system import ROOT
 
 
 def edits(page: str) -> list[tuple[str, str]]:
-    """Return the files that a page changes, and the differences: a bold text names the file, and the block follows."""
-    text = (ROOT / "docs" / "how-to" / page).read_text()
+    """Return the files that a page of docs changes, and how: a bold text names the file, and the block follows."""
+    text = (ROOT / "docs" / page).read_text()
     return re.findall(r"^\*\*[^\n]*?`([\w/.]+\.\w+)`[^\n]*\n\n```diff\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
