@@ -1,9 +1,11 @@
-"""A plugin of pytest with the fixtures `zt_...`: the system in real containers, its users, and rogues.
+"""A plugin of pytest with the fixtures `zt_...`: the system in real containers, its users, and rogues; and with the
+issuer of the delegation kit.
 
 pytest loads it wherever this package is installed, so it imports nothing until a test asks for one of its fixtures.
-The extra `testbed` has what they need.
+The extra `testbed` has what those of the system need.
 """
 
+import runpy
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ import pytest
 if TYPE_CHECKING:
     import httpx
 
+    from testkit.delegation import Issuer
     from testkit.intruders import Intruder
     from testkit.rogue import Verdict
     from testkit.stack import Stack
@@ -20,12 +23,25 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options; all of them begin with `zt`."""
+    """Add the options; those of the system begin with `zt`."""
     parser.addini("zt_folder", "the checkout with docker-compose.yml, from the folder of the ini file", default=".")
     parser.addini("zt_files", "the compose files in it, if not the default one", type="args", default=[])
     parser.addini("zt_without_docker", "`fail` or `skip` tests where no Docker answers", default="fail")
     group = parser.getgroup("zero-trust-agents")
     group.addoption("--zt-keep", action="store_true", help="use the containers that run, and leave them running")
+    group.addoption(
+        "--delegation", metavar="FILE", help="a Python file whose function `issuer` returns the issuer to try"
+    )
+
+
+@pytest.fixture(scope="session")
+def delegation_issuer(pytestconfig: pytest.Config) -> "Issuer":
+    """The issuer that the checks of `testkit.delegation` try."""
+    file = pytestconfig.getoption("--delegation")
+    if not file:
+        pytest.fail("no issuer is named: add --delegation FILE (docs/how-to/delegation-kit.md)", pytrace=False)
+    described: Issuer = runpy.run_path(file)["issuer"]()
+    return described
 
 
 @pytest.fixture(scope="session")

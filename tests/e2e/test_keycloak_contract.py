@@ -9,9 +9,8 @@ from registration.realm.users import USERS
 from start.keycloak.server import Keycloak
 from testkit.browser import Person, sign_in
 from tests.support.real import EVERYTHING, imported
-from tests.support.realm import Realm, asked_at, chain, claims, code_of, dead, redeeming
+from tests.support.realm import Realm, asked_at, claims, code_of, dead, redeeming
 from tests.support.svid import TrustDomain
-from tests.support.system import CHAIN
 from zerotrust.registry.model import Registry
 from zt.people.key import Key
 from zt.people.login import Client, Login, sign_out
@@ -29,15 +28,6 @@ async def test_keycloak_is_one_that_exchanges_tokens_with_a_chain(keycloak: Keyc
         version = (await admin.a_get_server_info())["systemInfo"]["version"]
 
     assert version.startswith("26.7."), f"This is {version}. {WALL}"
-
-
-async def test_a_token_that_carries_act_is_exchanged(realm: Realm, t0: str) -> None:
-    t1 = await realm.exchanged("orchestrator", t0, audience="agent/reader", scope="agent.invoke tool.read")
-    assert claims(t1)[CHAIN] == chain(realm.id("orchestrator"))
-
-    answer = await realm.exchange("agent/reader", t1, audience="tool/documents", scope="tool.read")
-
-    assert answer.status_code == 200, f"{answer.text}. {WALL}"
 
 
 # --- tokens that are bound (RFC 9449) ---------------------------------------------------------------------------------

@@ -27,9 +27,6 @@ async def root(keycloak: Keycloak, long: Realm) -> str:
     ).access_token
 
 
-# --- long and looping chains ------------------------------------------------------------------------------------------
-
-
 # --- where an administrator opens something ---------------------------------------------------------------------------
 
 
@@ -65,23 +62,6 @@ async def test_the_password_grant_stays_closed_when_a_client_opens_it(
         assert not (await admin.a_get_client(str(await admin.a_get_client_id("walkthrough"))))[
             "directAccessGrantsEnabled"
         ]
-
-
-async def test_a_scope_given_to_a_workload_by_mistake_is_not_gained_by_exchange(
-    keycloak: Keycloak, long: Realm, root: str
-) -> None:
-    """The executor alone stands in the way here: the scope is assigned, but alice's token does not hold it."""
-    async with keycloak.administration("long") as admin:
-        scope = await admin.a_create_client_scope(
-            {"name": "tool.write", "protocol": "openid-connect"}, skip_exists=True
-        )
-        internal = str(await admin.a_get_client_id(long.id("agent/a")))
-        await admin.a_add_client_optional_client_scope(internal, scope, {})
-
-    answer = await long.exchange("agent/a", root, audience="agent/b", scope="tool.write")
-
-    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
-    assert "not present in the initial access token" in answer.json()["error_description"]
 
 
 ROOT = {"azp": "walkthrough", "iat": 1}

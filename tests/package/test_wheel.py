@@ -29,7 +29,7 @@ NEEDS_AN_EXTRA = {
     **dict.fromkeys(
         ("testkit.intruders", "testkit.records", "testkit.rogue", "testkit.stack", "testkit.users"), "docker"
     ),
-    "testkit.pytest_plugin": "pytest",
+    **dict.fromkeys(("testkit.delegation", "testkit.pytest_plugin"), "pytest"),
 }
 
 
