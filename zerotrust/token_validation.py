@@ -37,15 +37,16 @@ CAPACITY = 10_000
 
 C = TypeVar("C", bound=BaseModel)
 
-_Text = Annotated[str, Field(max_length=512, pattern=r"^[\x21-\x7e]+$")]
-_Seconds = Annotated[int, Field(ge=0)]
+Text = Annotated[str, Field(max_length=512, pattern=r"^[\x21-\x7e]+$")]
+Seconds = Annotated[int, Field(ge=0, lt=2**33)]
+"""Since the epoch, until 2242: records have microseconds, as integers of at most 53 bits (RFC 8259 section 6)."""
 
 
 class _Root(BaseModel):
     model_config = ConfigDict(strict=True)
 
-    azp: _Text
-    iat: _Seconds
+    azp: Text
+    iat: Seconds
 
 
 class Confirmation(BaseModel):
@@ -61,18 +62,18 @@ class _Claims(BaseModel):
 
     iss: str
     aud: str | list[str]
-    sub: _Text
-    azp: _Text
-    client_id: _Text
-    jti: _Text
-    sid: _Text
-    iat: _Seconds
-    nbf: _Seconds | None = None
-    exp: _Seconds
+    sub: Text
+    azp: Text
+    client_id: Text
+    jti: Text
+    sid: Text
+    iat: Seconds
+    nbf: Seconds | None = None
+    exp: Seconds
     scope: str = ""
     groups: list[str]  # a user in no group has an empty list; without a list, the groups are unknown
-    lineage: list[_Text] = []
-    txn: _Text | None = None
+    lineage: list[Text] = []
+    txn: Text | None = None
     root: _Root | None = None
     act: Any = None
     zt_act: Any = None

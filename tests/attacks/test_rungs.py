@@ -3,22 +3,20 @@
 Each row is tried as at the parties' doors, by the same lines, and without its controls as well.
 """
 
-import importlib
 import re
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
 from lab.without import Control, delete, without
 from tests.attacks.table import ROWS, Missing, described
-from tests.support.attack import TRIES, check_refused
+from tests.support.attack import TRIES, Target, check_refused
 from tests.support.attack_cases import check_that_half_succeed
 from tests.support.issuer import Issuer
 from tests.support.rungs import Plain, rung_1, rung_2
 from tests.support.system import ROOT
-
-for group in "a_credentials", "b_jose", "c_claims", "d_realm", "e_scope", "h_attestation":
-    importlib.import_module(f"tests.attacks.test_{group}")
 
 EACH = [1, 3, 4, 5, 6, 7, 9, *range(10, 22), 24, 26, 27, 29, 30, 33, 46, 127]
 HOLDS = {"1": EACH, "2": [*EACH, 25, 35, 95]}
@@ -26,7 +24,10 @@ ITS_OWN = {27: ["any-issuer-audience"], 29: ["any-issuer"], 127: ["any-issuer-on
 """Controls that are other ones there."""
 STOPPED_TWICE = {("1", 3), ("2", 127)}
 """The step for credentials of rung 1 reads one header; `bind` compares the client with the certificate."""
-RUNGS = {"1": (rung_1, Plain), "2": (rung_2, Issuer)}
+RUNGS: dict[str, tuple[Callable[..., AbstractAsyncContextManager[Target]], type[Issuer]]] = {
+    "1": (rung_1, Plain),
+    "2": (rung_2, Issuer),
+}
 EVERY = [(rung, number) for rung, rows in HOLDS.items() for number in sorted(rows)]
 
 

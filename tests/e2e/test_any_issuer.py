@@ -12,7 +12,6 @@ import pytest_asyncio
 
 from start.keycloak.server import Keycloak
 from testkit.wire import lifespan
-from tests.attacks import test_a_credentials, test_b_jose
 from tests.attacks.table import ROWS
 from tests.support.attack import TRIES, check_refused
 from tests.support.existing_service import HERE, ROUTES, bearer, existing
@@ -23,8 +22,6 @@ from zerotrust.registry.model import Registry
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 REALM = "stock"
-TRIED = test_a_credentials, test_b_jose
-"""The modules whose rows are tried there."""
 AUDIENCE = {
     "name": "audience",
     "protocol": "openid-connect",

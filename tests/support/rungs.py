@@ -3,6 +3,7 @@
 It has the name of a party, because the rows of the catalogue name their doors so.
 """
 
+import importlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,6 +28,9 @@ from zerotrust.clock import NonDecreasingClock
 from zerotrust.gate import Gate
 from zerotrust.spiffe.svid import Peer
 from zerotrust.standalone import any_issuer, bound_service
+
+for group in "a_credentials", "b_jose", "c_claims", "d_realm", "e_scope", "h_attestation":
+    importlib.import_module(f"tests.attacks.test_{group}")  # so that `TRIES` has their rows
 
 Made = AsyncIterator["Guarded"]
 PARTY, CALLER = "agent/reader", "orchestrator"

@@ -12,11 +12,11 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -36,13 +36,10 @@ from zerotrust.revocation import Revocations
 from zerotrust.routes import Routes
 from zerotrust.routing import RouteTable
 from zerotrust.spiffe.svid import Peer
-from zerotrust.token_validation import Expected, check_time, signed_claims
+from zerotrust.token_validation import Expected, Seconds, Text, check_time, signed_claims
 from zerotrust.transport import requests
 
 log = logging.getLogger(__name__)
-
-_Text = Annotated[str, Field(max_length=512, pattern=r"^[\x21-\x7e]+$")]
-_Seconds = Annotated[int, Field(ge=0, lt=2**40)]
 
 
 class Claims(BaseModel):
@@ -52,14 +49,14 @@ class Claims(BaseModel):
 
     iss: str
     aud: str | list[str]
-    sub: _Text
-    jti: _Text
-    iat: _Seconds
-    exp: _Seconds
-    nbf: _Seconds = 0
-    client_id: _Text | None = None
-    azp: _Text | None = None
-    sid: _Text | None = None
+    sub: Text
+    jti: Text
+    iat: Seconds
+    exp: Seconds
+    nbf: Seconds = 0
+    client_id: Text | None = None
+    azp: Text | None = None
+    sid: Text | None = None
     scope: str = ""
     groups: list[str] = []
     cnf: Any = None
