@@ -7,7 +7,7 @@ Only the image of that file's attestation holds this code.  The registry's attes
 
 import hashlib
 
-from authorities.attestation.containers.admission import KEPT
+from authorities.attestation.containers.admission import DOCKER
 from authorities.attestation.containers.attested import Image, image
 from authorities.attestation.containers.main import APP, main
 from registration.approval import approve
@@ -28,5 +28,5 @@ def intruders(registry: Registry, lock: Lock) -> list[Image]:
 
 
 if __name__ == "__main__":
-    KEPT["/thief"] = KEPT["/data"]
+    DOCKER.kept["/thief"] = DOCKER.kept["/data"]
     main(intruders)

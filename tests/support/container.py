@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from authorities.attestation.containers.admission import DOCKER
 from authorities.attestation.containers.attested import Containers, Image
 from authorities.attestation.containers.image import ImageFiles
 from authorities.attestation.containers.settings import OF_POLICY, OF_REGISTRY
@@ -50,6 +51,8 @@ SAME |= OF_REGISTRY | OF_POLICY
 class Machine:
     """A machine on which containers of a reader and a writer run, each with a package of its own."""
 
+    mounts, environ, hosts, same, rules = MOUNTS, ENVIRON, HOSTS, SAME, DOCKER
+
     def __init__(self, proc: Path) -> None:
         self.proc, self.now, self.asking = proc, 1000.0, 0
         self._sleeping: dict[int, subprocess.Popen[bytes]] = {}
@@ -67,11 +70,11 @@ class Machine:
         (folder / "root/app/packages/client/__init__.py").write_text("client")
         for name, content in {
             "status": STATUS.encode(),
-            "mountinfo": MOUNTS.encode(),
+            "mountinfo": self.mounts.encode(),
             "stat": STAT,
             "cmdline": COMMAND,
-            "environ": ENVIRON,
-            "root/etc/hosts": HOSTS,
+            "environ": self.environ,
+            "root/etc/hosts": self.hosts,
         }.items():
             (folder / name).write_bytes(content)
         self.asking = process.pid
@@ -95,7 +98,7 @@ class Machine:
         """The table of attested containers, for which this is the kernel."""
         pattern, found = self.proc / "built", ImageFiles().look
         (self.proc / "self").mkdir()
-        (self.proc / "self/mountinfo").write_text(MOUNTS)
+        (self.proc / "self/mountinfo").write_text(self.mounts)
         for name in ("reader", "writer"):
             (pattern / name / "app").mkdir(parents=True)
             (pattern / name / "app/main.py").write_text(name)
@@ -109,7 +112,8 @@ class Machine:
                 for name in ("reader", "writer")
             ],
             found(str(pattern / "base")),
-            same=SAME,
+            same=self.same,
+            rules=self.rules,
             drift=drift,
             log=lambda *_, **__: None,
             process=self.peer,

@@ -6,7 +6,15 @@ Rows 200 to 203 and 426 to 428 of the attack table have more of them.
 
 import pytest
 
-from authorities.attestation.containers.admission import Facts, Own, Place, docker_places, mount_points, problem
+from authorities.attestation.containers.admission import (
+    DOCKER,
+    Facts,
+    Own,
+    Place,
+    kept_places,
+    mount_points,
+    problem,
+)
 from tests.support.container import COMMAND, ENVIRON, HOSTS, MOUNTS, SAME, STATUS
 
 KEPT = {"_data": Place("254:0", "/v")} | dict.fromkeys(("hostname", "hosts", "resolv.conf"), Place("254:0", "/c"))
@@ -103,9 +111,9 @@ def test_what_docker_writes_into_a_hosts_file_is_no_problem() -> None:
 
 
 def test_attestations_own_mounts_say_where_docker_keeps_what_it_mounts() -> None:
-    assert docker_places(MOUNTS.encode()) == KEPT
+    assert kept_places(MOUNTS.encode(), DOCKER) == KEPT
     with pytest.raises(ValueError, match="is not what Docker keeps: no _data, hosts"):
-        docker_places(MOUNTS.replace("/_data", "").replace("/hosts", "/mine").encode())
+        kept_places(MOUNTS.replace("/_data", "").replace("/hosts", "/mine").encode(), DOCKER)
 
 
 def test_what_is_mounted_is_not_of_the_image() -> None:

@@ -13,9 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from authorities.attestation.containers.admission import (
+    DOCKER,
     Facts,
     Own,
-    docker_places,
+    Rules,
+    kept_places,
     mount_points,
     problem,
     problem_of_rights,
@@ -98,16 +100,17 @@ class Containers:
         same: Mapping[str, str],
         drift: Drift,
         log: Log,
+        rules: Rules = DOCKER,
         process: Callable[[socket.socket], Peer] = peer,
         clock: Callable[[], float] = time.monotonic,
         proc: Path = Path("/proc"),
     ) -> None:
         """`base`: every file of the base image, as `ImageFiles` finds them; `same`: variables of each party.
 
-        Raises `OSError`, or `ValueError` if this container's own mounts are not those of `docker-compose.yml`.
+        Raises `OSError`, or `ValueError` if this container's own mounts are not those that `rules` has.
         """
         self._images, self._base, self._drift, self._log = images, base, drift, log
-        self._own = Own(same, docker_places((proc / "self" / "mountinfo").read_bytes()))
+        self._own = Own(same, kept_places((proc / "self" / "mountinfo").read_bytes(), rules), rules)
         self._files, self._peer, self._clock, self._proc = ImageFiles(), process, clock, proc
         self._table: dict[ProcessKey, tuple[Image, Target]] = {}
         self._examinations: dict[ProcessKey, asyncio.Task[Target]] = {}
@@ -124,6 +127,10 @@ class Containers:
             who = self._peer(connection)
         except OSError as error:
             raise NotAttestedError(str(error)) from error
+        return await self.attest(who)
+
+    async def attest(self, who: Peer) -> Target:
+        """Return the container whose main process this is, and close its pidfd.  Raises `NotAttestedError`."""
         try:
             known = self._table.get(who.key)
             return known[1] if known else await self._admit(who)

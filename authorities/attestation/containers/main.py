@@ -68,18 +68,11 @@ async def serve(settings: Settings, further: Further) -> None:
     registry, lock = load_registry(APP / REGISTRY), load_lock(APP / LOCK)
     authorities = registry.authorities
     port = load_deployment(APP / DEPLOYMENT, registry).parties[authorities.attestation].port
-    own = ImageFiles()
-    further_files = {authorities.registry: OF_REGISTRY, authorities.policy: OF_POLICY}
-    of_authorities = {
-        party: {f"/app/{name}": str(own.look_at("", f"/app/{name}")) for name in names}
-        for party, names in further_files.items()
-    }
-    packages = {party: load_pin(file) for party, file in PACKAGES.items()}
     issuer = issuer_of_closed_process(registry.trust_domain, lambda: load_keys(KEYS))
     async with contextlib.AsyncExitStack() as stack:
         drift = await stack.enter_async_context(Drift(log))
         containers = Containers(
-            images(registry, lock, of_authorities | packages) + further(registry, lock),
+            approved_images(registry, lock) + further(registry, lock),
             load_pin(PIN),
             same=settings.variables,
             drift=drift,
@@ -98,6 +91,20 @@ async def serve(settings: Settings, further: Further) -> None:
         log("ready")
         async with asyncio.timeout(RENEWED_AFTER):
             await report(settings.registry, authorities.registry, Source(registry, issuer, drift))
+
+
+def approved_images(registry: Registry, lock: Lock) -> list[Image]:
+    """Return the parties' images: code by registry.lock, and files besides it as they are in this image.
+
+    Raises `RegistryError`, `MeasureError`, `OSError` or `ValueError`.
+    """
+    own, authorities = ImageFiles(), registry.authorities
+    further_files = {authorities.registry: OF_REGISTRY, authorities.policy: OF_POLICY}
+    of_authorities = {
+        party: {f"/app/{name}": str(own.look_at("", f"/app/{name}")) for name in names}
+        for party, names in further_files.items()
+    }
+    return images(registry, lock, of_authorities | {party: load_pin(file) for party, file in PACKAGES.items()})
 
 
 def log(event: str, **fields: object) -> None:

@@ -68,6 +68,17 @@ def peer(connection: socket.socket) -> Peer:
     return Peer(pid, pidfd, (os.fstat(pidfd).st_ino, 0) if PIDFS else (pid, _start_time(pid)))
 
 
+def process_of(pidfd: int) -> Peer:
+    """Return the process of a pidfd that somebody else has opened.
+
+    Raises `OSError` if it has ended, cannot be seen from here, or if this is no pidfd.
+    """
+    found = re.search(r"^Pid:\t(\d+)$", Path(f"/proc/self/fdinfo/{pidfd}").read_text(), re.MULTILINE)
+    if not found or not (pid := int(found[1])):  # -1 has no match
+        raise ProcessLookupError("the process has ended, or cannot be seen from here: `hostPID: true` is missing")
+    return Peer(pid, pidfd, key_of_child(pid, pidfd))
+
+
 def key_of_peer(connection: socket.socket) -> ProcessKey:
     """Return the key of the process that opened this Unix connection.
 

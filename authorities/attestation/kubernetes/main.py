@@ -1,0 +1,207 @@
+"""The verifier of a node: tells SPIRE's agent which party a process is, and reports drift to the registry.
+
+The agent's plugin hands over a pidfd.  The answer is a line, `party:NAME`, or nothing: then the process gets no
+identity.  Each question measures the container again, as in `authorities/attestation/containers`.
+The authority's own identity comes from SPIRE as well, and for that it vouches for its own process, and no other.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+
+from authorities.attestation.containers.admission import KUBERNETES
+from authorities.attestation.containers.attested import Containers
+from authorities.attestation.containers.image import load_pin
+from authorities.attestation.containers.main import APP, PIN, approved_images, log
+from authorities.attestation.containers.settings import Settings
+from authorities.attestation.process.peers import Peer, allow_open_files, process_of
+from authorities.attestation.spiffe.bounded_server import Caller, container_caller
+from authorities.attestation.spiffe.workload_api import REFUSALS_AT_ONCE, REFUSALS_PER_SECOND, NotAttestedError
+from authorities.attestation.verifier.drift import Drift, Log
+from authorities.attestation.verifier.measure import MeasureError
+from authorities.attestation.verifier.report import report
+from zerotrust.authority.budget import Budget
+from zerotrust.authority.files.lock import LOCK, REGISTRY, load_lock
+from zerotrust.authority.files.reading import RegistryError
+from zerotrust.authority.files.snapshot_files import load_registry
+from zerotrust.spiffe.svid import Svid
+from zerotrust.spiffe.workload import Workload
+
+SOCKET = Path("/run/verifier/verifier.sock")
+DEPLOYMENT = "/app/start/kubernetes.yaml"
+SECONDS_FOR_A_QUESTION = 1
+"""Seconds until the agent, which has connected, has handed over the pidfd."""
+MOST_QUESTIONS, MOST_OF_CONTAINER = 64, 8
+"""Questions that are answered at once, and those about the processes of one container; a party asks one at a time."""
+
+
+class Verifier:
+    """Answers the agent's questions."""
+
+    def __init__(  # noqa: PLR0913 - its dependencies
+        self,
+        own: str,
+        containers: Containers,
+        drift: Drift,
+        log: Log,
+        *,
+        pid: int,
+        within: float,
+        caller: Callable[[int], Caller] = container_caller,
+    ) -> None:
+        """`own` is the party that the process `pid`, this one, is; `within`: seconds for which a look is enough.
+
+        `caller` returns the container of a process id.
+        """
+        self._own, self._pid, self._within, self._caller = own, pid, within, caller
+        self._containers, self._drift, self._log = containers, drift, log
+        self._asked: Counter[Caller] = Counter()
+        self._refusals = Budget(REFUSALS_AT_ONCE, REFUSALS_PER_SECOND)
+
+    async def serve(self, path: Path) -> None:
+        """Answer at a Unix socket, which root and this user may open, until cancelled.  Raises `OSError`."""
+        path.unlink(missing_ok=True)  # noqa: ASYNC240 - once, at the start
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.setblocking(False)  # noqa: FBT003 - the standard library's
+            mask = os.umask(0o177)
+            listening.bind(str(path))
+            os.umask(mask)
+            listening.listen(MOST_QUESTIONS)
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    connection, _ = await loop.sock_accept(listening)
+                    group.create_task(self._answer(connection))
+
+    async def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                who = await _asked_about(connection)
+            except OSError as error:
+                self._refuse(str(error) or "nobody was asked about in time")
+                return
+            caller, too_many = self._caller(who.pid), self._asked.total() >= MOST_QUESTIONS
+            if self._asked[caller] >= MOST_OF_CONTAINER:  # control: questions-of-one-container
+                too_many = True
+            if too_many:
+                os.close(who.pidfd)
+                self._refuse("too many questions at once", who.pid)
+                return
+            self._asked[caller] += 1
+            try:
+                answer = f"party:{await self.party_of(who)}\n"
+                await asyncio.get_running_loop().sock_sendall(connection, answer.encode())
+            except NotAttestedError as error:
+                self._refuse(str(error), who.pid)
+            except OSError as error:  # the agent no longer waits
+                self._log("not answered", why=str(error), pid=who.pid)
+            finally:
+                self._asked[caller] -= 1
+                self._asked += Counter()  # without those that are 0
+
+    async def party_of(self, who: Peer) -> str:
+        """Return the party that a process is, and close its pidfd.  Raises `NotAttestedError`."""
+        if who.pid == self._pid:
+            os.close(who.pidfd)
+            return self._own
+        target = await self._containers.attest(who)
+        if self._drift.seconds_since_look(target) >= self._within:
+            await self._drift.look(target)
+        if files := self._drift.check(target):  # control: selector-for-unchanged-code
+            raise NotAttestedError(f"{target.party}: changed: {files}")
+        return target.party
+
+    def _refuse(self, why: str, pid: int = 0) -> None:
+        if self._refusals.take(1):
+            self._log("refused", why=why, pid=pid)
+
+
+async def _asked_about(connection: socket.socket) -> Peer:
+    """Return the process whose pidfd comes with the first byte.  Raises `OSError`, also if none comes in time."""
+    connection.setblocking(False)  # noqa: FBT003
+    loop, readable = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(connection, readable.set)
+    try:
+        async with asyncio.timeout(SECONDS_FOR_A_QUESTION):
+            await readable.wait()
+    finally:
+        loop.remove_reader(connection)
+    _, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
+    if not descriptors:
+        raise ProcessLookupError("nobody was asked about")
+    try:
+        return process_of(descriptors[0])
+    except OSError:
+        os.close(descriptors[0])
+        raise
+
+
+class Source:
+    """The source of the reports to the registry (`verifier/report.py`)."""
+
+    def __init__(self, workload: Workload, drift: Drift) -> None:
+        self._workload, self._drift, self.log = workload, drift, log
+
+    def changes(self) -> AsyncIterator[dict[str, str]]:
+        """Yield the drifted parties, each with its files, now and at each change."""
+        return self._drift.changes()
+
+    def use(self, read_from: Mapping[str, str]) -> None:
+        """Do nothing: what the registry reads is in its image, and measured there."""
+
+    def svid(self) -> Svid:
+        return self._workload.svid
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until cancelled.  Raises `RegistryError`, `MeasureError`, `OSError` or `ValueError`."""
+    allow_open_files()
+    registry, lock = load_registry(APP / REGISTRY), load_lock(APP / LOCK)
+    own, workload = registry.authorities, Workload()
+    here = {"SPIFFE_ENDPOINT_SOCKET": os.environ["SPIFFE_ENDPOINT_SOCKET"], "ZT_DEPLOYMENT": DEPLOYMENT}
+    async with Drift(log) as drift:
+        containers = Containers(
+            approved_images(registry, lock),
+            load_pin(PIN),
+            same=settings.variables | here,
+            drift=drift,
+            log=log,
+            rules=KUBERNETES,
+        )
+        await asyncio.to_thread(containers.read_own_image)
+        within = registry.freshness.x509_svid * 3 / 4
+        verifier = Verifier(own.attestation, containers, drift, log, pid=os.getpid(), within=within)
+        await asyncio.gather(
+            verifier.serve(SOCKET), _report(settings.registry, own.registry, Source(workload, drift), workload)
+        )
+
+
+async def _report(address: str, party: str, source: Source, workload: Workload) -> None:
+    async with workload.running():
+        await report(address, party, source)
+
+
+async def _main() -> None:
+    serving = asyncio.create_task(serve(Settings()))
+    for number in signal.SIGTERM, signal.SIGINT:
+        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+def main() -> None:
+    """Run until ended; exit with a message if that is not possible."""
+    try:
+        asyncio.run(_main())
+    except (OSError, ValueError, RegistryError, MeasureError) as problem:
+        sys.exit(f"attestation: {problem}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""What the verifier of a node answers SPIRE's agent.  Rows 530 to 536 of the attack table have the refusals."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from authorities.attestation.containers import attested
+from authorities.attestation.containers.admission import DOCKER, KUBERNETES, Facts, Own, kept_places, problem
+from authorities.attestation.kubernetes import main
+from authorities.attestation.spiffe.workload_api import REFUSALS_AT_ONCE
+from authorities.attestation.verifier.drift import Drift
+from tests.support.container import COMMAND, STATUS
+from tests.support.pod import ATTESTATION, ENVIRON, HOSTS, MOUNTS, Node, ask
+from tests.support.waiting import until
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
+    running = Node(tmp_path)
+    with patch.object(attested, "_problem_of_program", lambda *_: None):
+        async with Drift(lambda *_, **__: None) as drift:
+            own = running.start()
+            serving = asyncio.create_task(running.verifier(drift, pid=own).serve(running.proc / "s"))
+            await until((running.proc / "s").exists)
+            yield running
+            serving.cancel()
+            await asyncio.wait([serving])
+    running.end_all()
+
+
+async def test_a_party_is_told_by_name_and_its_own_process_vouches_for_itself_alone(node: Node) -> None:
+    own = node.asking
+    assert await ask(node.proc / "s", node.start()) == "party:agent/reader\n"
+    assert await ask(node.proc / "s", node.start("writer")) == "party:agent/writer\n"
+    assert await ask(node.proc / "s", own) == f"party:{ATTESTATION}\n"
+
+
+async def test_only_root_and_this_user_may_ask(node: Node) -> None:
+    assert (node.proc / "s").stat().st_mode & 0o777 == 0o600
+
+
+async def test_what_asks_about_no_process_gets_no_answer(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await ask(node.proc / "s", None, os.open("/dev/null", os.O_RDONLY)) == ""
+    ended = node.start()
+    descriptor = os.pidfd_open(ended)
+    node.end(ended)
+    assert await ask(node.proc / "s", None, descriptor) == ""
+    assert all("the process has ended, or cannot be seen" in why for why in node.logged)
+
+    monkeypatch.setattr(main, "SECONDS_FOR_A_QUESTION", 0.01)
+    assert await ask(node.proc / "s", None) == ""
+    assert (len(node.logged), node.logged[-1]) == (3, "nobody was asked about in time")
+
+
+async def test_more_questions_than_can_be_answered_get_no_answer(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main, "MOST_QUESTIONS", 0)
+    assert await ask(node.proc / "s", node.start()) == ""
+    assert node.logged == ["too many questions at once"]
+
+    for _ in range(asked := REFUSALS_AT_ONCE + 100):  # a further one is logged each second
+        await ask(node.proc / "s", node.asking)
+    assert len(node.logged) < asked
+
+
+def test_what_kubernetes_adds_to_each_container_is_known_in_pods_alone() -> None:
+    facts = Facts(STATUS, MOUNTS.encode(), COMMAND, ENVIRON, HOSTS)
+    own = Own(Node.same, kept_places(MOUNTS.encode(), KUBERNETES), KUBERNETES)
+
+    assert problem(facts, own) is None
+    assert problem(facts, Own(Node.same, own.kept | {"_data": own.kept["hostname"]}, DOCKER)) is not None
+    with pytest.raises(ValueError, match="is not what Docker keeps: no _data, hosts"):
+        kept_places(MOUNTS.encode(), DOCKER)
