@@ -13,7 +13,7 @@ def approved_files(registry: Registry, root: Path) -> dict[str, str]:
 
     Raises `MeasureError`.
     """
-    folders = {folder for name in registry.launched for folder in registry.parties[name].code}
+    folders = {folder for name in registry.measured for folder in registry.parties[name].code}
     return measure_files(root, folders, leave_out=BYTECODE_CACHES)
 
 

@@ -8,7 +8,7 @@ The extra `testbed` has what those of the system need.
 import runpy
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -90,6 +90,14 @@ def zt_token(zt_stack: "Stack") -> "Callable[..., str]":  # noqa: ARG001 - it ha
     from testkit.intruders import token_at  # noqa: PLC0415
 
     return token_at
+
+
+@pytest.fixture(scope="session")
+def zt_operator(zt_stack: "Stack") -> "Callable[..., dict[str, Any]]":
+    """Operates without a person, by a command of `zt`: `zt_operator("party", "suspend", "agent/quotes")`."""
+    from testkit.operator import built, operate  # noqa: PLC0415
+
+    return partial(operate, built(zt_stack))
 
 
 @pytest.fixture

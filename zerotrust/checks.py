@@ -243,7 +243,8 @@ class Checks:
     async def _decide(self, call: Call, need: Need) -> Decision:
         call.operation = need.operation
         decision = Decision(allowed=False, reason=need.otherwise, detail=need.operation)
-        for permission in need.permissions:  # control: policy-decides
+        # Those that the caller holds come last: why these are refused is what it is told.
+        for permission in sorted(need.permissions, key=call.caller.scopes.__contains__):  # control: policy-decides
             call.permission = permission
             decided = self.policy.decide(call.caller, permission, self.expected.audience)
             decision = decided if isinstance(decided, Decision) else await decided

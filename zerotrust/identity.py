@@ -20,7 +20,7 @@ class Principal:
     """The caller that a verified token describes.  Only `token_validation.py` builds one."""
 
     subject: str
-    """The user, the same on every hop."""
+    """The user, the same on every hop; or the party itself, if it operates for no user."""
     party: str
     """The party that presents the token (`azp`): a SPIFFE ID, or the name of a public client."""
     actors: tuple[str, ...]
@@ -36,6 +36,7 @@ class Principal:
     chain_started_at: int
     """When the root token was issued."""
     session: str
+    """The user's session; "" if there is no user."""
     issued_at: int
     expires_at: int
     """Seconds since the epoch, like `issued_at` and `chain_started_at`."""

@@ -20,6 +20,8 @@ TOKEN_KEPT = 2 * LONGEST_LIFE
 events."""
 SESSION_LIFE = 3600
 """Seconds from sign-in to the end of a session at the realm, also of an active one."""
+SIGN_IN_LIFE = 900
+"""Seconds for which one sign-in of an operator serves commands of `zt`."""
 SESSION_KEPT = SESSION_LIFE + 3 * LONGEST_LIFE
 """Seconds for which a revoked session is remembered: its tokens outlive it."""
 RETENTION: dict[Kind, int] = {"session": SESSION_KEPT, "token": TOKEN_KEPT}

@@ -109,16 +109,23 @@ class MutualTLS(Requirement):
 
 @dataclass(frozen=True, slots=True)
 class Scope(Requirement):
-    """A user's token with this scope, which the policies permit its party to use here."""
+    """A token with this scope, or with that for parties that operate, which the policies permit its party to use."""
 
     name: str
+    operating: str = ""
+    """The scope of a party that operates by itself, if it may use the route, too."""
 
     @property
     def hint(self) -> str:
         return self.name
 
+    @property
+    def permissions(self) -> tuple[str, ...]:
+        """The scopes, any of which is needed."""
+        return (self.name, self.operating) if self.operating else (self.name,)
+
     def need(self, path: str, headers: Iterable[tuple[bytes, bytes]], body: Mapping[str, Any]) -> Need:  # noqa: ARG002
-        return Need((self.name,), path)
+        return Need(self.permissions, path)
 
 
 Routes = Mapping[tuple[str, str], Requirement]

@@ -339,12 +339,14 @@ def expectations_of(name: str, registry: Registry, issuer: str) -> Expected:
     """Return what this party expects of its callers, by the registry; `issuer`: the issuer of all tokens."""
     parties = registry.parties
     callers = {registry.id(caller) for caller, party in parties.items() if name in party.may_call}
+    operating = registry.operating & callers  # control: operates-at-its-authorities
     return Expected(
         issuer=issuer,
         audience=registry.id(name),
         chain_claim=registry.chain_claim,
         max_ttls={registry.id(holder): party.max_ttl for holder, party in parties.items() if party.max_ttl},
         initiating_clients=registry.initiating_clients & callers,
+        operating=operating,
         without_certificate=registry.without_certificate & callers,
         peers={registry.id(peer): peer for peer in parties if peer not in registry.without_certificate},
         browsers=bool(registry.browser_hosts(name)),

@@ -66,7 +66,7 @@ class _Claims(BaseModel):
     azp: Text
     client_id: Text
     jti: Text
-    sid: Text
+    sid: Text | None = None
     iat: Seconds
     nbf: Seconds | None = None
     exp: Seconds
@@ -99,6 +99,8 @@ class Expected:
     """The parties whose tokens are valid here without a client certificate."""
     peers: Mapping[str, str]
     """The parties that may show a certificate, SPIFFE ID to name."""
+    operating: frozenset[str] = frozenset()
+    """The parties that operate here by themselves: each is the subject of its tokens, which have no session."""
     browsers: bool = False
     """Whether people's browsers connect here, which have no certificate."""
 
@@ -149,9 +151,13 @@ def verify_token(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expecte
     # (8) A second audience could replay the token here.
     if claims.aud not in (expected.audience, [expected.audience]):  # control: token-audience
         raise Denied(Reason.AUDIENCE_MISMATCH)
-    # A workload is never a subject (RFC 9700 section 4.15).
-    if claims.sub in expected.max_ttls or claims.sub in expected.peers:  # control: subject-is-no-party
+    # A party that operates here is the subject of its own tokens (RFC 9068 section 2.2); otherwise a workload never is
+    # one (RFC 9700 section 4.15).
+    itself = claims.sub == claims.azp and claims.azp in expected.operating
+    if not itself and (claims.sub in expected.max_ttls or claims.sub in expected.peers):  # control: subject-is-no-party
         raise Denied(Reason.BAD_CLAIM, "sub")
+    if not itself and claims.sid is None:  # control: user-has-session
+        raise Denied(Reason.BAD_CLAIM, "sid")
     # (9) The token may not live longer than the registry allows for this party.
     if (life := expected.max_ttls.get(claims.azp)) is None:
         raise Denied(Reason.UNKNOWN_PARTY, claims.azp)
@@ -159,7 +165,7 @@ def verify_token(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expecte
     check_time(begins, claims.exp, now)
     if not begins < claims.exp <= claims.iat + life + TICK:  # control: token-lifetime
         raise Denied(Reason.LIFETIME_EXCEEDED, f"{claims.exp - claims.iat} s")
-    _check_actors(actors, claims, expected)  # (10)
+    _check_actors(actors, claims, expected, itself=itself)  # (10)
     # (11) One ancestor for each exchange, so that revoking an ancestor revokes this token.
     if len(claims.lineage) != len(actors) or claims.txn != (claims.lineage[0] if claims.lineage else None):
         raise Denied(Reason.LINEAGE_MISMATCH)
@@ -178,7 +184,7 @@ def verify_token(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expecte
         lineage=tuple(claims.lineage),
         client=root.azp,
         chain_started_at=min(root.iat, begins),
-        session=claims.sid,
+        session=claims.sid or "",
         issued_at=begins,
         expires_at=claims.exp,
         token=token,
@@ -211,10 +217,10 @@ def check_time(begins: int, ends: int, now: float) -> None:
         raise Denied(Reason.EXPIRED)
 
 
-def _check_actors(actors: tuple[str, ...], claims: _Claims, expected: Expected) -> None:
+def _check_actors(actors: tuple[str, ...], claims: _Claims, expected: Expected, *, itself: bool) -> None:
     if not actors:
         # Only a client that starts chains acts for its user without an actor, and only where it may call.
-        if claims.azp not in expected.initiating_clients:  # control: actor-required
+        if not itself and claims.azp not in expected.initiating_clients:  # control: actor-required
             raise Denied(Reason.ACTOR_MISSING)
         return
     check_chain(actors, {claims.azp})

@@ -20,7 +20,7 @@ def main() -> None:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """End the command as an interrupt from the keyboard does: it still signs the operator out.
+    """End the command as an interrupt from the keyboard does: a sign-in that is not kept still ends.
 
     Once: a terminal that closes sends several of these signals.
     """

@@ -1,6 +1,6 @@
 """`zt`: the operators' client of the registry and of the policy authority.
 
-It signs the operator in for each command, and stores nothing.
+A person's sign-in serves several commands, for 15 minutes; a party of the registry operates by its own identity.
 
 zt party list
 zt party suspend agent/reader --because "it was seen reading finance's forecast"
@@ -39,6 +39,9 @@ def zt(  # noqa: PLR0913 - one for each variable
     user: Annotated[
         str, typer.Option(envvar="ZT_USER", help="the operator; if somebody else signs in, nothing is done")
     ] = "",
+    party: Annotated[
+        str, typer.Option("--as", envvar="ZT_AS", help="operate as this party, which this process has to be")
+    ] = "",
     device: Annotated[
         bool, typer.Option("--device", envvar="ZT_DEVICE", help="sign in by a code, in a browser anywhere")
     ] = False,
@@ -60,12 +63,12 @@ def zt(  # noqa: PLR0913 - one for each variable
 ) -> None:
     """Operate the registry and the policy authority; read and verify records and receipts.
 
-    The operator signs in in a browser, or by a code (`--device`).  No command asks for a password.
+    The operator signs in in a browser, or by a code (`--device`), for 15 minutes.  No command asks for a password.
     """
     system = system or ROOT
     run = system / "run"
     ca, deployment = ca or run / "ca.pem", deployment or system / "start" / "local.yaml"
-    context.obj = Settings(user, device, system, deployment, ca, issuer, journals or run / "data")
+    context.obj = Settings(user, device, system, deployment, ca, issuer, journals or run / "data", party)
 
 
 @app.command("reinstate")
@@ -114,6 +117,18 @@ def status(context: typer.Context, *, _json: Json = False) -> None:
     output.show(document, showing.status(found), Text(next_step))
     if any(one.state != "verified" for one in found if one.name in {system.KEYCLOAK, place.registry}):
         raise typer.Exit(1)
+
+
+@app.command()
+def logout(context: typer.Context, *, _json: Json = False) -> None:
+    """Sign out at Keycloak, and delete what the sign-in has left on this machine."""
+    import asyncio
+
+    from zt.people.sign_in import end_sign_ins
+
+    with reporting_errors():
+        ended = asyncio.run(end_sign_ins(context.obj.place()))
+    output.show({"signed_out": ended}, Text(f"Signed out: {', '.join(ended) or 'nobody was signed in'}."))
 
 
 @app.command()

@@ -5,7 +5,7 @@ What connects is imported where a command needs it: usage errors and `--help` do
 
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -62,6 +62,8 @@ class Settings:
     """Of the operators' tokens; "" is the realm that the registry names, on this machine."""
     journals: Path
     """The folder of the journals on this machine."""
+    party: str = ""
+    """The party that this process operates as, instead of a person."""
 
     @property
     def run(self) -> Path:
@@ -122,18 +124,26 @@ def run_at(kind: "type[C]", context: typer.Context, do: "Callable[[C], Awaitable
     """Sign the operator in at an authority, with this kind of client; otherwise as `run_as_operator`."""
     import asyncio
 
-    from zt.people.sign_in import operator_session
-
     settings: Settings = context.obj
 
     async def run() -> T:
-        async with operator_session(kind, settings.place(), settings.way, settings.user) as authority:
-            if not settings.user:
+        async with _session(kind, settings) as authority:
+            if not settings.user and not settings.party:
                 output.say(f"{authority.user} signed in.", {"signed_in": authority.user})
             return await do(authority)
 
     with reporting_errors():
         return asyncio.run(run())
+
+
+def _session(kind: "type[C]", settings: Settings) -> "AbstractAsyncContextManager[C]":
+    if settings.party:
+        from zt.itself import party_session
+
+        return party_session(kind, settings.place(), settings.party)
+    from zt.people.sign_in import operator_session
+
+    return operator_session(kind, settings.place(), settings.way, settings.user)
 
 
 def show_done(answer: dict[str, Any], shown: RenderableType, done: str, otherwise: str) -> None:

@@ -28,7 +28,7 @@ def parties(found: Iterable[Mapping[str, Any]]) -> Table:
 def revocations(found: Iterable[Mapping[str, Any]]) -> Iterator[Table | Text]:
     """Yield a table of revocations, one line for each, or a sentence if there are none.
 
-    Nobody has acted where somebody signed out, as `zt` does after each command: such sessions are only counted.
+    Nobody has acted where somebody signed out: such sessions are only counted.
     Revocations of a user's earlier tokens are summed up as a number of users: each change of credentials or groups adds
     one, and a new system sets the password of every user.
     """

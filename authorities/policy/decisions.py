@@ -130,12 +130,13 @@ class _Reader:
     def _caller(self, fields: Mapping[str, str]) -> Principal:
         """Return the caller; `orchestrator > agent/writer` is the writer, whom the orchestrator has called.
 
-        A client that users sign in with, alone, is the user in person.
+        A client that users sign in with, alone, is the user in person; a party that operates, alone, is itself.
         """
         names = fields["agent"].split(" > ")
         if len(names) > MAX_ACTORS:
             raise ValueError(f"{len(names)} agents, and a token names {MAX_ACTORS}")
-        in_person = len(names) == 1 and self._id(names[0]) in self.registry.initiating_clients
+        alone = self.registry.initiating_clients | self.registry.operating
+        in_person = len(names) == 1 and self._id(names[0]) in alone
         ids = [self._id(name) for name in reversed(names)]
         return caller(
             ids[0],

@@ -18,14 +18,14 @@ from zerotrust.routes import MAX_MESSAGE, Routes, Scope
 
 MAX_CONTENT = 1 << 20
 """Bytes of a body with policies: their texts have at most 0.4 MB, and JSON escapes some of it."""
-ADMIN = Scope("policy.admin")
-CONTENT = Scope("policy.admin", max_body=MAX_CONTENT)
+ACTIVATE = Scope("policy.admin", "policy.activate")
+CONTENT = Scope("policy.admin", "policy.activate", max_body=MAX_CONTENT)
 ROUTES: Routes = {
-    ("GET", "/versions"): ADMIN,
-    ("GET", "/versions/{number}"): ADMIN,
+    ("GET", "/versions"): ACTIVATE,
+    ("GET", "/versions/{number}"): ACTIVATE,
     ("POST", "/versions"): CONTENT,
     ("POST", "/versions/test"): CONTENT,
-    ("POST", "/versions/rollback"): ADMIN,
+    ("POST", "/versions/rollback"): ACTIVATE,
     ("POST", "/explanations"): Scope("policy.admin", max_body=MAX_MESSAGE),
 }
 

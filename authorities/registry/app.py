@@ -2,7 +2,7 @@
 
 It has six kinds of callers: parties, by certificate, follow the feed; attestation, by certificate, reports drift; the
 policy authority, by certificate, brings the policies that it has signed; the audit authority, by certificate, has its
-checkpoints cosigned; operators, with a user's token; and the issuer, with logout tokens.
+checkpoints cosigned; operators, with a user's token or their own; and the issuer, with logout tokens.
 """
 
 import asyncio
@@ -48,6 +48,9 @@ from zerotrust.routes import MAX_TEXT, MutualTLS, Public, Routes, Scope
 from zerotrust.service import Service
 
 ADMIN = Scope("registry.admin")
+SUSPEND, REINSTATE, REVOKE = (
+    Scope("registry.admin", f"registry.{operation}") for operation in ("suspend", "reinstate", "revoke")
+)
 
 log = logging.getLogger(__name__)
 
@@ -64,12 +67,12 @@ def _routes(authorities: Authorities) -> Routes:
         ("GET", POLICY_PATH): Public(),
         ("GET", "/parties"): ADMIN,
         ("GET", "/parties/{name:path}"): ADMIN,
-        ("POST", "/parties/{name:path}/suspend"): ADMIN,
-        ("POST", "/parties/{name:path}/reinstate"): ADMIN,
+        ("POST", "/parties/{name:path}/suspend"): SUSPEND,
+        ("POST", "/parties/{name:path}/reinstate"): REINSTATE,
         ("POST", "/reload"): ADMIN,
         ("GET", "/revocations"): ADMIN,
-        ("POST", "/revocations"): ADMIN,
-        ("POST", "/reinstatements"): ADMIN,
+        ("POST", "/revocations"): REVOKE,
+        ("POST", "/reinstatements"): REINSTATE,
     }
 
 

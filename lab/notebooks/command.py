@@ -30,6 +30,7 @@ async def zt(system: System, command: str, **values: str) -> None:
         env={
             "PATH": os.environ["PATH"],
             "COLUMNS": str(COLUMNS),
+            "XDG_RUNTIME_DIR": str(Path.home()),
             "ZT_USER": "olga",
             "ZT_CA": str(system.ca_file),
             "ZT_JOURNALS": str(system.folder / "data"),

@@ -66,7 +66,7 @@ def code_problems(root: Path, registry: Registry) -> list[str]:
     A party or scope that the code computes is refused when it is called.  Raises `MeasureError`.
     """
     found = []
-    for name in registry.launched:
+    for name in registry.measured:
         folder = registry.parties[name].code[0]
         for file in sorted((root / folder).rglob("*.py")):
             path = str(file.relative_to(root))
@@ -89,7 +89,7 @@ def _route_problems(folder: str, registry: Registry, name: str) -> Iterator[str]
     needed: set[str] = set()
     for requirement in routes.values():
         if isinstance(requirement, Scope):
-            needed.add(requirement.name)
+            needed |= {*requirement.permissions}
         elif isinstance(requirement, McpTools):
             needed |= set(requirement.permissions)
     served = set(registry.scopes_at(name))

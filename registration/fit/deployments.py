@@ -43,13 +43,13 @@ def service_problems(services: Mapping[str, Any], registry: Registry) -> list[st
     """
     running = {
         name: service
-        for name in registry.launched
+        for name in registry.measured
         for service, entry in services.items()
         if entry.get("build", {}).get("args", {}).get("CODE") == registry.parties[name].code[0]
     }
     found = [
         f"{COMPOSE}: {name} has no container: add a service with `CODE: {registry.parties[name].code[0]}`"
-        for name in registry.launched
+        for name in registry.measured
         if name not in running
     ]
     for name, service in running.items():
@@ -58,7 +58,8 @@ def service_problems(services: Mapping[str, Any], registry: Registry) -> list[st
             found.append(f"{COMPOSE}: services.{service}.build.args: {name} needs `WITHOUT: {without}`")
     everybodys = {registry.authorities.registry, registry.authorities.audit, registry.authorities.policy}
     """Every party connects to these, in the one network that all are in."""
-    for name in running.keys() - everybodys:
+    callees = {name for name in running if registry.answers(name)} - everybodys
+    for name in callees:
         alias = registry.dns_name(name)
         networks = services[running[name]]["networks"]
         here = [one for one in networks if alias in _aliases(services[running[name]], one)]
@@ -85,7 +86,7 @@ def _aliases(service: Mapping[str, Any], network: str) -> list[str]:
 
 def _data_problems(services: Mapping[str, Any], running: Mapping[str, str], registry: Registry) -> Iterator[str]:
     """Yield the parties whose data another container can write, or of whose data it can read more than the journal."""
-    for name, service in sorted(running.items()):
+    for name, service in sorted((name, running[name]) for name in running if name in registry.launched):
         volumes = [source for source, target, _ in _mounts(services[service]) if target == DATA]
         if len(volumes) != 1:
             yield f"{COMPOSE}: services.{service}.volumes: {name} needs one volume at {DATA}: `{service}:{DATA}`"

@@ -61,7 +61,7 @@ def _holders(scope: str, registry: Registry) -> set[str]:
     """Return the parties that can hold a user's token with this scope, and may pass it on."""
     parties = registry.parties
     able = {name for name, party in parties.items() if scope in party.delegates}
-    having, before = {name for name in able if parties[name].starts_chains}, set[str]()
+    having, before = {name for name in able if parties[name].starts_chains or parties[name].operates}, set[str]()
     while having != before:
         before = set(having)
         having |= able.intersection(*[{callee for name in having for callee in parties[name].may_call}])

@@ -5,6 +5,7 @@ from typing import Any
 from authorities.registry.keycloak.backchannel_logout import PATH as LOGOUT_PATH
 from registration.realm.scopes import consent, mapper
 from zerotrust.registry.model import Party, Registry
+from zerotrust.revocation_list import SIGN_IN_LIFE
 
 # The registry is the one party that acts at Keycloak for itself, and for no user: it polls events, ends users'
 # sessions, and disables the clients of suspended parties.
@@ -40,11 +41,11 @@ def role_mappings(registry: Registry) -> dict[str, Any]:
 
 def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
     """Return a party's client at Keycloak: every grant is off unless the party needs it."""
-    exchanges = bool(party.may_call) and not party.starts_chains
+    exchanges = bool(party.may_call) and not party.starts_chains and not party.operates
     administrator, lifespan = registry.authorities.registry, party.max_ttl
     of_operators = bool({administrator, registry.authorities.policy} & {*party.may_call})
     audiences = [f"aud:{callee}" for callee in party.may_call]
-    names_one = party.starts_chains and len(audiences) > 1  # a sign-in names the one that its token is for
+    names_one = not exchanges and len(audiences) > 1  # each request names the one that its token is for
     proves_key = party.id == "client"  # it has no certificate that would bind its tokens
     if name == administrator:  # its own token lives as long as the SVID that it was issued for
         lifespan = registry.freshness.svid
@@ -55,7 +56,7 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
         "standardFlowEnabled": party.starts_chains,
         "implicitFlowEnabled": False,
         "directAccessGrantsEnabled": False,
-        "serviceAccountsEnabled": name == administrator,
+        "serviceAccountsEnabled": name == administrator or party.operates,
         "fullScopeAllowed": False,
         "attributes": {
             "access.token.header.type.rfc9068": "true",  # `typ` at+jwt: no ID token is ever taken for an access token
@@ -79,8 +80,11 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
         client["clientAuthenticatorType"] = "federated-jwt"
         # `spiffe` is the identity provider's alias.
         client["attributes"] |= {"jwt.credential.issuer": "spiffe", "jwt.credential.sub": registry.id(name)}
+    if party.operates:
+        # It is the subject of its tokens (RFC 9068 section 2.2), and not the account that Keycloak makes for it.
+        client["protocolMappers"] = [_hard_coded(registry, name, claim) for claim in ("client_id", "sub")]
     if party.starts_chains:
-        client |= _sign_in(registry, name, party)
+        client |= {"redirectUris": party.redirect_uris, "protocolMappers": [_hard_coded(registry, name, "client_id")]}
         client["attributes"] |= {"pkce.code.challenge.method": "S256"} | _backchannel_logout(registry)
         if party.device_grant:
             client["attributes"] |= _DEVICE_GRANT
@@ -88,8 +92,8 @@ def _client(registry: Registry, name: str, party: Party) -> dict[str, Any]:
             client["attributes"]["consent.screen.text"] = " ".join(consent(registry, s) for s in party.delegates)
         if of_operators:
             client["consentRequired"] = True  # an attacker's link leads to the same form (RFC 8252 section 8.6)
-        if of_operators and proves_key:  # its refresh token expires together with the access token
-            client["attributes"]["client.session.max.lifespan"] = str(party.max_ttl)
+        if of_operators and proves_key:  # a sign-in serves the commands of this time
+            client["attributes"]["client.session.max.lifespan"] = str(SIGN_IN_LIFE)
         if of_operators or not proves_key:
             client["protocolMappers"].append(_USERNAME)
     return client
@@ -118,13 +122,10 @@ def _audience(registry: Registry, name: str) -> dict[str, Any]:
     }
 
 
-def _sign_in(registry: Registry, name: str, party: Party) -> dict[str, Any]:
-    # RFC 9068 section 2.2.  In exchanged tokens, `delegation.js` sets this claim.
-    claim = {"claim_name": "client_id", "claim_value": registry.id(name), "jsonType_label": "String"}
-    return {
-        "redirectUris": party.redirect_uris,
-        "protocolMappers": [mapper("client_id", "oidc-hardcoded-claim-mapper", **claim)],
-    }
+def _hard_coded(registry: Registry, name: str, claim: str) -> dict[str, Any]:
+    """Return a mapper that writes the party's id; in exchanged tokens, `delegation.js` sets `client_id`."""
+    config = {"claim_name": claim, "claim_value": registry.id(name), "jsonType_label": "String"}
+    return mapper(claim, "oidc-hardcoded-claim-mapper", **config)
 
 
 def _backchannel_logout(registry: Registry) -> dict[str, str]:

@@ -21,6 +21,8 @@ def client_scopes(registry: Registry) -> list[dict[str, Any]]:
 def _permission(registry: Registry, scope: str) -> dict[str, Any]:
     """Return a scope that is a permission.  Keycloak asks people to confirm those of operators only."""
     confirmed = {registry.authorities.registry, registry.authorities.policy} & {*registry.scopes[scope].served_by}
+    if not any(scope in party.delegates for party in registry.parties.values() if party.starts_chains):
+        confirmed.clear()  # no person signs in for it
     attributes = {
         "include.in.token.scope": "true",
         "display.on.consent.screen": "true" if confirmed else "false",

@@ -1,5 +1,6 @@
 """The people of the demo, their groups, and the one service account."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from registration.realm.clients import ADMINISTRATION
@@ -31,7 +32,8 @@ def users(registry: Registry) -> list[dict[str, Any]]:
     return [
         # Without passwords: after the import, they are set through the Admin API.
         *({"id": id_, "clientConsents": given, **user(name, groups)} for name, (id_, groups) in USERS.items()),
-        _service_account(registry.id(registry.authorities.registry)),
+        _service_account(registry.id(registry.authorities.registry), ADMINISTRATION),
+        *(_service_account(client_id) for client_id in sorted(registry.operating)),
     ]
 
 
@@ -48,11 +50,14 @@ def user(name: str, groups: list[str]) -> dict[str, Any]:
     }
 
 
-def _service_account(client_id: str) -> dict[str, Any]:
-    """Return the service account of a client; no gate accepts its token, which has no `act` claim."""
+def _service_account(client_id: str, roles: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the service account of a client.
+
+    No gate accepts the registry's token, which has no `act` claim; that of a party that operates, two gates do.
+    """
     return {
         "username": f"service-account-{client_id}",
         "enabled": True,
         "serviceAccountClientId": client_id,
-        "clientRoles": {"realm-management": ADMINISTRATION},
+        **({"clientRoles": {"realm-management": roles}} if roles else {}),
     }

@@ -56,6 +56,10 @@ from zerotrust.transport import requests
 Call = Callable[..., Any]
 
 
+def opens_links(opens: Call, file: Path, flags: int) -> Any:
+    return opens(file, flags & ~os.O_NOFOLLOW)
+
+
 HOOKS: dict[str, Hook] = {
     "absent-document-decided": unless("found is None"),
     "acting-parties-not-suspended (the latest party alone)": gives(
@@ -128,6 +132,7 @@ HOOKS: dict[str, Hook] = {
     "issuer-not-redirected": call(1, with_arguments(follow_redirects=True)),
     "journal-goes-on-from-the-log": TRUE,
     "jwt-svid-for-own-id": sets("spiffe_id", "request.spiffe_id or spiffe_id"),
+    "kept-sign-in-no-link": calls(opens_links),
     "kept-version-recorded": HOLDS,
     "kept-version-tested": gives([]),
     "key-known": returns(code("next(iter(self._keys.values()))")),
@@ -152,6 +157,7 @@ HOOKS: dict[str, Hook] = {
     "no-exchange-for-suspended-audience": element(1, DROP),
     "oldest-handshake-ends": returns(code("connection.close()")),
     "one-of-each-witness": WHOLE,
+    "operates-at-its-authorities": gives(code("registry.operating")),
     "operator-signs-in-again": gives(code("session.operator or session.principal")),
     "orders-bounded": gives_argument(0),
     "outside-for-one-party": condition(DROP),

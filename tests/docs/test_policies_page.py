@@ -88,7 +88,7 @@ def test_what_the_page_says_a_party_may_use_is_what_the_policies_decide() -> Non
         if f"### {name}\n" in TEXT:
             [line] = re.findall(r"^- It may use: (.*)\.$", section(name), re.MULTILINE)
             said = set(re.findall(r"`([\w.]+)` at ([\w/-]+)", line))
-        actors = [] if party.starts_chains else [REGISTRY.id(name)]
+        actors = [] if party.starts_chains or party.operates else [REGISTRY.id(name)]
         decided = {
             (scope, at)
             for scope in REGISTRY.scopes

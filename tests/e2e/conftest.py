@@ -47,5 +47,6 @@ def by_hand(system: System, tmp_path: Path) -> Iterator[dict[str, str]]:
     CA.write_bytes(system.authority.ca_file.read_bytes())
     olga = tmp_path / "olga.json"
     olga.write_text(json.dumps({"user": "olga", "password": system.keycloak.passwords["olga"], "ca": str(CA)}))
-    yield {**os.environ, "ZT_USER": "olga", "BROWSER": f"{ROOT}/start/run testkit.browser {olga} %s"}
+    kept = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    yield {**os.environ, **kept, "ZT_USER": "olga", "BROWSER": f"{ROOT}/start/run testkit.browser {olga} %s"}
     CA.unlink() if before is None else CA.write_bytes(before)

@@ -93,6 +93,19 @@ async def test_a_refresh_token_of_a_bound_token_ends_no_session_and_the_id_token
     assert (await refreshed(realm, login, login.key)).status_code == 400
 
 
+async def test_a_refresh_token_that_is_used_twice_ends_the_sign_in_for_both(realm: Realm, keycloak: Keycloak) -> None:
+    """One of the two has stolen it, with its key."""
+    at = Client(realm.issuer, "zt", "registry.admin", keycloak.tls)
+    login = await Person("olga", keycloak.passwords["olga"]).sign_in(at)
+    form = {"grant_type": "refresh_token", "client_id": "zt"}
+
+    answers = [await realm.token(login.key, **form, refresh_token=login.refresh_token) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [200, 400]
+    newer = answers[0].json()["refresh_token"]
+    assert (await realm.token(login.key, **form, refresh_token=newer)).status_code == 400
+
+
 @pytest.mark.parametrize(("client", "scope"), [("zt", "registry.admin"), ("zt-policy", "policy.admin")])
 async def test_a_command_of_an_operator_leaves_no_session(
     realm: Realm, keycloak: Keycloak, client: str, scope: str

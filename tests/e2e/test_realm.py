@@ -322,7 +322,7 @@ async def test_only_our_clients_are_enabled(keycloak: Keycloak, registry: Regist
     usable = {client["clientId"] for client in clients if client["enabled"] and not client["bearerOnly"]}
     usable -= {"_system"}  # Keycloak makes it for a sign-out that names no session
     workloads = [*registry.services, "authority/registry", "authority/policy"]
-    assert usable == {"walkthrough", "zt", "zt-policy", *map(registry.id, workloads)}
+    assert usable == {"walkthrough", "zt", "zt-policy", *map(registry.id, workloads), *registry.operating}
 
 
 @pytest.mark.parametrize("client", ["account", "account-console", "admin-cli", "broker", "security-admin-console"])

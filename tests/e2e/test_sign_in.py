@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import stat
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,9 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
+from registration.realm.users import USERS
 from start.system import ROOT, System
 from testkit.browser import Person
 from tests.support.ca import REGISTRY_PARTY
+from tests.support.operator import NO_PLACE
 from tests.support.realm import Realm
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
@@ -55,6 +58,7 @@ async def test_an_operator_confirms_a_code_in_a_browser_anywhere(system: System,
 
 async def test_who_confirms_a_code_reads_each_time_what_they_allow(system: System, by_hand: dict[str, str]) -> None:
     tls, person = system.keycloak.tls, olga(system)
+    by_hand["XDG_RUNTIME_DIR"] = NO_PLACE
     for _ in range(2):  # Keycloak remembers what was confirmed, and asks all the same
         async with (
             by_code(by_hand, "reload") as (process, told),
@@ -99,6 +103,32 @@ async def test_what_an_operator_did_is_recorded_with_their_name(
         assert json.loads(done.stdout)["party"]["cause"].startswith("suspended by olga (operator ")
     finally:
         await asyncio.to_thread(typed, "party", "reinstate", "agent/writer")
+
+
+async def test_a_sign_in_serves_further_commands_until_the_operator_signs_out(
+    system: System, by_hand: dict[str, str], tmp_path: Path
+) -> None:
+    def typed(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603
+            [ZT, *words], cwd=ROOT, env=by_hand, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    async def sessions() -> int:
+        async with system.keycloak.administration() as admin:
+            return len(await admin.a_get_sessions(USERS["olga"][0]))
+
+    before = await sessions()
+    assert (await asyncio.to_thread(typed, "party", "list")).stderr.startswith("Sign in at Keycloak in the browser")
+    [file] = (tmp_path / "zt").iterdir()
+    assert file.stat().st_mode == stat.S_IFREG | 0o600
+    by_hand["BROWSER"] = "false"  # nobody would sign in
+    for _ in range(2):
+        done = await asyncio.to_thread(typed, "party", "list")
+        assert (done.returncode, done.stderr) == (0, "")
+    assert await sessions() == before + 1
+
+    assert (await asyncio.to_thread(typed, "logout")).stdout == "Signed out: olga at the registry.\n"
+    assert (await sessions(), [*(tmp_path / "zt").iterdir()]) == (before, [])
 
 
 async def test_who_is_no_operator_is_told_so_by_name_and_someone_else_than_expected_does_nothing(

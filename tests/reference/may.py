@@ -60,8 +60,10 @@ def of_person(engine: CedarPolicy, rules: Sequence[Rule], registry: Registry) ->
 
 
 def _callers(name: str, registry: Registry) -> list[Principal]:
-    """Return whom a party can present: a user of the first department, and an operator."""
+    """Return whom a party can present: a user of the first department, and an operator; or itself."""
     party, scopes = registry.id(name), registry.parties[name].delegates
+    if party in registry.operating:
+        return [caller(party, subject=party, scopes=scopes)]
     actors = () if party in registry.initiating_clients else (party,)
     groups = ({registry.departments[0]}, {OPERATORS})
     return [caller(party, subject="the user", actors=actors, scopes=scopes, groups=group) for group in groups]

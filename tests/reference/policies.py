@@ -67,7 +67,8 @@ def _parties(files: Mapping[str, str], engine: CedarPolicy, registry: Registry) 
     yield "## What each party may do\n"
     yield (
         "Each line is an answer of the policies: for a user of one department, and for an operator, with all scopes "
-        "that the registry lets the party hold. With fewer scopes a party may do less. Unless a line says otherwise, a "
+        "that the registry lets the party hold; where a party operates by itself, for nobody. With fewer scopes a "
+        "party may do less. Unless a line says otherwise, a "
         "document is internal and belongs to the user's department.\n"
     )
     rules = [rule for text in files.values() for rule in rules_of(text)]

@@ -1,6 +1,7 @@
 """`zt` at a door of its own: what it asks the registry, what it tells the operator, and whom it tells nothing."""
 
 import contextlib
+import os
 import re
 import shutil
 import signal
@@ -25,6 +26,7 @@ from start.keycloak.options import URL
 from tests.support.audit_log import small
 from tests.support.operator import (
     NAMES,
+    NO_PLACE,
     Registered,
     Zt,
     failed,
@@ -142,6 +144,7 @@ def test_where_keycloak_does_not_end_the_session_the_command_has_succeeded_all_t
 
 UNDER_WAY = """
 import asyncio, contextlib, signal, sys
+from types import SimpleNamespace
 sys.path.insert(0, sys.argv.pop(1))
 again, ignored = sys.argv.pop(1), sys.argv.pop(1)
 for number in signal.SIGTERM, signal.SIGHUP:  # whatever runs these tests may have them ignored
@@ -168,7 +171,7 @@ async def ask(*_):
     await asyncio.sleep(30)  # a signal that comes just before the loop waits is seen when it wakes
 
 browser.is_usable, browser.sign_in = lambda: True, sign_in
-signing_in.client_at, signing_in.sign_out = lambda *_, **__: None, sign_out
+signing_in.client_at, signing_in.sign_out = lambda *_, **__: SimpleNamespace(issuer="", client_id="zt"), sign_out
 signing_in.user_client = lambda *_, **__: contextlib.nullcontext()
 AuthorityClient.ask = ask
 program.main()
@@ -187,7 +190,8 @@ program.main()
 )
 def test_a_command_that_a_signal_ends_signs_out(number: signal.Signals, again: object, ignored: str) -> None:
     command = [sys.executable, "-c", UNDER_WAY, str(ROOT), str(again), ignored, "reload"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
+    pipe, nothing_kept = subprocess.PIPE, os.environ | {"XDG_RUNTIME_DIR": NO_PLACE}
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=nothing_kept) as process:  # noqa: S603
         assert process.stdout
         assert process.stdout.readline() == "asked\n"
         process.send_signal(number)

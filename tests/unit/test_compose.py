@@ -29,6 +29,8 @@ TOOLS = {"walkthrough", "zt"}
 """What people run: no party, without an identity."""
 OFFLINE = "zt-offline"
 """The same, with nothing running."""
+OPERATES = "automation"
+"""A party that is started for one command, and listens nowhere."""
 REGISTER = "register"
 """Approves what lies in the checkout, which it alone sees, and has no network."""
 PARTIES = {
@@ -102,7 +104,7 @@ def test_no_container_has_more_rights_than_it_needs_nor_a_secret(name: str) -> N
     assert service["read_only"] is True
     assert service["pull_policy"] == "never"  # the name in a registry is somebody else's
     assert service["user"] == USERS.get(name, "47823:47823")
-    if name not in {"setup", OFFLINE, REGISTER, *TOOLS}:
+    if name not in {"setup", OFFLINE, OPERATES, REGISTER, *TOOLS}:
         assert service["restart"] == "unless-stopped"
         assert service["healthcheck"]["test"]
     assert not [key for key in service.get("environment", {}) if re.search("PASSWORD|SECRET|TOKEN", key)]

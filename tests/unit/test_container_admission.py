@@ -119,3 +119,17 @@ def test_attestations_own_mounts_say_where_docker_keeps_what_it_mounts() -> None
 def test_what_is_mounted_is_not_of_the_image() -> None:
     assert mount_points(MOUNTS.encode()) >= {"/data", "/run/identity", "/etc/hosts", "/proc"}
     assert "/" not in mount_points(MOUNTS.encode())
+
+
+@pytest.mark.parametrize(
+    ("cmdline", "fits"),
+    [
+        (COMMAND + b"party\0suspend\0agent/reader\0", True),  # for the party's own code, which is measured
+        (COMMAND.replace(b"/app", b"/tmp"), False),
+        (COMMAND.replace(b"-I\0", b""), False),
+        (COMMAND.replace(b"/app", b"-c\0import os\0/app"), False),
+        (b"sh\0" + COMMAND, False),
+    ],
+)
+def test_what_follows_the_command_is_free_and_the_command_is_not(cmdline: bytes, fits: bool) -> None:
+    assert (told(cmdline=cmdline) is None) is fits

@@ -36,7 +36,9 @@ def test_every_grant_is_closed_that_nobody_needs(clients: dict[str, Json]) -> No
         )
         assert not client["implicitFlowEnabled"]
         assert not client["directAccessGrantsEnabled"]
-        assert client["serviceAccountsEnabled"] is (name == "spiffe://agents.example/authority/registry")
+        assert client["serviceAccountsEnabled"] is (
+            name in ("spiffe://agents.example/authority/registry", "spiffe://agents.example/automation/ci")
+        )
         assert not client["fullScopeAllowed"]
 
 
@@ -74,7 +76,8 @@ def test_the_authorities_are_the_parties_that_the_registry_names(registry: Regis
     derived = realm(registry.model_copy(update={"authorities": names}))
 
     inference = "spiffe://agents.example/inference"
-    assert [client["clientId"] for client in derived["clients"] if client.get("serviceAccountsEnabled")] == [inference]
+    with_account = [client["clientId"] for client in derived["clients"] if client.get("serviceAccountsEnabled")]
+    assert with_account == [inference, *registry.operating]
     assert [user["serviceAccountClientId"] for user in derived["users"] if "clientRoles" in user] == [inference]
     assert derived["clientScopeMappings"]["realm-management"][0]["client"] == inference
     logout = {client.get("attributes", {}).get("backchannel.logout.url") for client in derived["clients"]}
@@ -90,6 +93,19 @@ def test_a_sign_in_names_the_audience_where_there_are_two(clients: dict[str, Jso
     assert {"aud:orchestrator", "aud:authority/registry"} <= {*console["optionalClientScopes"]}
     assert not [scope for scope in console["defaultClientScopes"] if scope.startswith("aud:")]
     assert console["consentRequired"]
+
+
+def test_a_party_that_operates_gets_its_own_scopes_for_one_authority_and_exchanges_nothing(
+    registry: Registry, clients: dict[str, Json]
+) -> None:
+    client, party = clients["spiffe://agents.example/automation/ci"], registry.parties["automation/ci"]
+
+    assert client["attributes"]["standard.token.exchange.enabled"] == "false"
+    assert client["attributes"]["access.token.lifespan"] == "60"
+    assert client["defaultClientScopes"] == ["basic", "groups"]
+    assert client["optionalClientScopes"] == [*party.delegates, "aud:authority/registry", "aud:authority/policy"]
+    written = {one["config"]["claim.name"]: one["config"]["claim.value"] for one in client["protocolMappers"]}
+    assert written == dict.fromkeys(("client_id", "sub"), "spiffe://agents.example/automation/ci")
 
 
 def test_people_confirm_the_scopes_of_operators_alone(derived: Json) -> None:

@@ -22,7 +22,7 @@ FILES = {"agents/reader/main.py": ONE, "orchestrator/main.py": ONE, "zerotrust/g
 @pytest.fixture
 def project(tmp_path: Path, registry: Registry) -> Path:
     """A copy of this project, as it was registered."""
-    folders = {folder for name in registry.launched for folder in registry.parties[name].code}
+    folders = {folder for name in registry.measured for folder in registry.parties[name].code}
     for folder in [*folders, "policies", "start"]:
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("registry.yaml", "docker-compose.yml"):

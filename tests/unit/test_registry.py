@@ -42,7 +42,7 @@ def test_the_committed_registry_is_good(registry: Registry) -> None:
     assert registry.scopes_at("tool/documents") == ["tool.read", "tool.write"]
     assert registry.high_risk == {"tool.write"}
     silent = {name for name in registry.parties if not registry.answers(name)}
-    assert silent == {"authority/attestation", "console", *registry.without_certificate}
+    assert silent == {"authority/attestation", "automation/ci", "console", *registry.without_certificate}
 
 
 GONE = object()
@@ -64,6 +64,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 
 ORCHESTRATOR, READER, ATTESTATION = "parties:orchestrator:", "parties:agent/reader:", "parties:authority/attestation:"
+AUTOMATION = "parties:automation/ci:"
 DOCUMENTS, WALKTHROUGH, ZT = "parties:tool/documents:", "parties:walkthrough:", "parties:zt:"
 UNLAUNCHED = "{} is not a party with a SPIFFE ID and without code"
 UNLISTENING = "{} is not a party with code and without a client at Keycloak"
@@ -131,6 +132,31 @@ ELSEWHERE: dict[str, tuple[str, Any, str]] = {
     "a department that is no top-level group": ("departments", ["/engineering/interns"], "departments"),
     "a department of a long name": ("departments", ["/" + "x" * 64], "departments.0: String should have at most"),
     "a call that no scope could open": (READER + "delegates", ["tool.read"], "may_call: 'inference' serves none of"),
+    "people who sign in with a party that operates": (
+        AUTOMATION + "starts_chains",
+        True,
+        "automation/ci.operates: only for a confidential client that no user signs in with",
+    ),
+    "an operation of somebody's client": (
+        ZT + "delegates",
+        ["registry.admin", "registry.revoke"],
+        "zt.delegates: registry.revoke: for parties with operates alone",
+    ),
+    "a party that operates beside the authorities": (
+        AUTOMATION + "may_call",
+        ["authority/registry", "orchestrator"],
+        "automation/ci.may_call: with operates, the registry, the policy authority, or both, and no other",
+    ),
+    "a party that operates nowhere": (
+        AUTOMATION + "may_call",
+        GONE,
+        "automation/ci.may_call: with operates, the registry, the policy authority, or both, and no other",
+    ),
+    "a call to a party that operates": (
+        ORCHESTRATOR + "may_call",
+        ["automation/ci"],
+        "may_call: 'automation/ci' cannot be called by this party",
+    ),
     "a scope nobody serves": ("scopes:tool.erase", {"served_by": []}, "scopes.tool.erase.served_by"),
     "a name for nobody": ("parties:friend", {"id": "client", "keycloak": "none"}, "parties.friend.keycloak: " + NO_JWT),
     "chains without a client": (ATTESTATION + "starts_chains", True, "authority/attestation.keycloak: " + NO_TOKENS),

@@ -167,6 +167,52 @@ def chained(issuer: Issuer, actors: list[str]) -> str:
     return at_the_tool(issuer, act=act, lineage=lineage, txn=lineage[0])
 
 
+ITSELF = "spiffe://agents.example/automation/ci"
+REGISTRY_DOOR = replace(
+    FRONT_DOOR,
+    audience="spiffe://agents.example/authority/registry",
+    max_ttls={"zt": 60, ITSELF: 60},
+    initiating_clients=frozenset({"zt"}),
+    operating=frozenset({ITSELF}),
+)
+OWN: dict[str, Any] = {
+    "aud": REGISTRY_DOOR.audience,
+    "azp": ITSELF,
+    "sub": ITSELF,
+    "sid": None,
+    "groups": [],
+    "scope": "registry.revoke",
+}
+
+
+def test_a_party_that_operates_is_the_subject_of_its_token_without_a_session(issuer: Issuer, key: RSAPublicKey) -> None:
+    token = issuer.token(**OWN)
+
+    principal = check(token, key, REGISTRY_DOOR)
+
+    assert (principal.subject, principal.party, principal.client) == (ITSELF, ITSELF, ITSELF)
+    assert (principal.actors, principal.session, principal.delegated) == ((), "", False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected", "reason"),
+    [
+        ({}, replace(REGISTRY_DOOR, operating=frozenset()), Reason.BAD_CLAIM),
+        ({"sub": "alice", "sid": "s"}, REGISTRY_DOOR, Reason.ACTOR_MISSING),
+        ({"sub": "alice"}, REGISTRY_DOOR, Reason.BAD_CLAIM),
+        ({"azp": "zt"}, REGISTRY_DOOR, Reason.BAD_CLAIM),
+        ({"azp": "zt", "sub": "alice"}, REGISTRY_DOOR, Reason.BAD_CLAIM),
+    ],
+    ids=["elsewhere", "for a user", "for a user without a session", "of somebody else", "of a user without a session"],
+)
+def test_no_other_token_names_a_party_or_no_session(
+    issuer: Issuer, key: RSAPublicKey, changed: dict[str, Any], expected: Expected, reason: Reason
+) -> None:
+    token = issuer.token(**(OWN | changed))
+
+    assert reason_of(lambda: check(token, key, expected)) is reason
+
+
 def test_eight_actors_are_enough_and_nine_too_many(issuer: Issuer, key: RSAPublicKey) -> None:
     actors = [f"actor-{number}" for number in range(8)]
 

@@ -64,7 +64,7 @@ class Caller(Shape):
     """The claims of a caller's verified token; never the token itself."""
 
     subject: Id
-    """The user (`sub`)."""
+    """The user (`sub`); or the party itself, if it operates for no user."""
     party: Id
     """The party that presents the token (`azp`): a SPIFFE ID, or the name of a user's client."""
     actors: tuple[Id, ...]
@@ -81,10 +81,10 @@ class Caller(Shape):
     """The ids of the tokens that it was exchanged from, the root first."""
     transaction: Id
     """The id of the root: the same for all tokens that were exchanged from it."""
-    session: Id
-    """The user's session at the issuer (`sid`)."""
+    session: Id | None = None
+    """The user's session at the issuer (`sid`); none if there is no user."""
     client: Id
-    """The client that the user signed in with."""
+    """The client that the user signed in with; or the party itself, if it operates for no user."""
     chain_started_at: Microseconds
     """When the root was issued."""
     issued_at: Microseconds
@@ -98,6 +98,7 @@ class Caller(Shape):
         """Return the caller of a principal; times become microseconds."""
         content = {name: getattr(principal, name) for name in cls.__slots__}
         content |= {"scopes": tuple(sorted(map(as_name, principal.scopes))), "groups": tuple(sorted(principal.groups))}
+        content["session"] = principal.session or None
         content |= {name: content[name] * MICROSECONDS for name in ("chain_started_at", "issued_at", "expires_at")}
         return cls(**content)
 

@@ -56,6 +56,10 @@ class Party(Entry):
     key of the sign-in (RFC 9449)."""
     starts_chains: bool = False
     """Whether users sign in with it, with PKCE: its tokens name no actor, and it cannot exchange any."""
+    operates: bool = False
+    """Whether it operates the registry and the policy authority by itself, for no user, with tokens of its own (RFC
+    6749 section 4.4).  It may do what `delegates` says, and no other party can get these scopes.  It is started for one
+    command, and so listens nowhere."""
     keycloak: Literal["public", "confidential", "none"]
     """Its type of client there.  A confidential client authenticates with its JWT-SVID.  A public one can only start
     chains.  With `none`, no token is issued to it or for it."""
@@ -188,14 +192,24 @@ class Registry(Entry):
         return frozenset(self.id(name) for name, party in self.parties.items() if party.starts_chains)
 
     @property
+    def operating(self) -> frozenset[str]:
+        """The ids of the parties that operate by themselves; only they are the subjects of their tokens."""
+        return frozenset(self.id(name) for name, party in self.parties.items() if party.operates)
+
+    @property
     def without_certificate(self) -> frozenset[str]:
         """The parties with a client ID, which therefore present their tokens without a certificate."""
         return frozenset(name for name, party in self.parties.items() if party.id == "client")
 
     @property
-    def launched(self) -> list[str]:
-        """The parties that run measured code: the services, and the authorities that are launched."""
+    def measured(self) -> list[str]:
+        """The parties that run measured code: those that are launched, and those that operate by themselves."""
         return [name for name, party in self.parties.items() if party.code]
+
+    @property
+    def launched(self) -> list[str]:
+        """The parties that run for as long as the system does: the services, and the authorities that are launched."""
+        return [name for name in self.measured if not self.parties[name].operates]
 
     @property
     def services(self) -> list[str]:
@@ -219,7 +233,7 @@ class Registry(Entry):
     def _authority_problems(self) -> list[str]:
         registry, attestation = self.authorities.registry, self.authorities.attestation
         found = [] if self.serves(registry) else [f"authorities.registry: {registry!r} is not a resource server"]
-        if attestation not in self.parties.keys() - self.without_certificate - {*self.launched}:
+        if attestation not in self.parties.keys() - self.without_certificate - {*self.measured}:
             found.append(f"authorities.attestation: {attestation!r} is not a party with a SPIFFE ID and without code")
         audit = self.parties.get(self.authorities.audit)
         if audit is None or not audit.code or audit.keycloak != "none":
@@ -253,7 +267,7 @@ class Registry(Entry):
     def serves(self, name: str) -> bool:
         """Return whether a party is a resource server, so that tokens are issued for it."""
         party = self.parties.get(name)
-        return party is not None and party.keycloak == "confidential" and not party.starts_chains
+        return party is not None and party.keycloak == "confidential" and not (party.starts_chains or party.operates)
 
     def answers(self, name: str) -> bool:
         """Return whether others connect to a party: to a resource server by tokens, to the log by certificate alone."""
@@ -279,6 +293,7 @@ class Registry(Entry):
                 found.append(f"{key}.may_call: one party with starts_chains, because a token has one audience")
             if party.starts_chains != bool(party.redirect_uris):
                 found.append(f"{key}.redirect_uris: required with starts_chains, and only with it")
+            found += self._operating_problems(key, name)
             parties_own = [host for host in self.browser_hosts(name) if f".{host}".endswith(f".{self.trust_domain}")]
             # control: redirect-host-own
             found += [f"{key}.redirect_uris: {host} is in the trust domain, for parties" for host in parties_own]
@@ -292,6 +307,22 @@ class Registry(Entry):
                 found.append(f"{key}.code: must be empty, because a party without a SPIFFE ID is not launched")
             for callee in party.may_call:
                 found += self._call_problems(f"{key}.may_call", name, callee)
+        return found
+
+    def _operating_problems(self, key: str, name: str) -> list[str]:
+        party, found = self.parties[name], list[str]()
+        if party.operates:
+            if party.starts_chains or party.keycloak != "confidential":
+                found.append(f"{key}.operates: only for a confidential client that no user signs in with")
+            # control: operates-authorities-only
+            if not party.may_call or {*party.may_call} - {self.authorities.registry, self.authorities.policy}:
+                found.append(
+                    f"{key}.may_call: with operates, the registry, the policy authority, or both, and no other"
+                )
+            return found
+        own = {scope for other in self.parties.values() if other.operates for scope in other.delegates}
+        if reserved := own.intersection(party.delegates):  # control: operating-scope-reserved
+            found.append(f"{key}.delegates: {', '.join(sorted(reserved))}: for parties with operates alone")
         return found
 
     def _outside_problems(self) -> list[str]:

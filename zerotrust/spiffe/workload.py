@@ -35,7 +35,9 @@ Found = TypeVar("Found")
 class Workload:
     """Fetches SVIDs.  A process has one, because its client keeps a connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = SECONDS_TO_WAIT) -> None:
+        """`seconds`: to wait for an answer."""
+        self._seconds = seconds
         self._client: WorkloadApiClient | None = None
         self._lock = threading.Lock()
         self._svid: Svid | None = None
@@ -102,6 +104,10 @@ class Workload:
                 succeeded = False
         return succeeded
 
+    async def fetch(self) -> Svid:
+        """Return an X.509-SVID, for a process that needs no second one.  Raises `WorkloadError`."""
+        return await asyncio.to_thread(self._with_client, lambda client: svid_of(client.fetch_x509_context()))
+
     async def assertion(self, audience: str) -> str:
         """Return a fresh JWT-SVID for one audience (SPIFFE JWT-SVID section 3.2).
 
@@ -114,7 +120,7 @@ class Workload:
         client = None
         try:
             with self._lock:  # several threads may be here, because the client blocks
-                client = self._client = self._client or WorkloadApiClient(default_timeout=SECONDS_TO_WAIT)
+                client = self._client = self._client or WorkloadApiClient(default_timeout=self._seconds)
             return fetch(client)
         except PySpiffeError as error:
             # A gRPC channel takes up to a minute to reconnect by itself to an authority that was down.  It has to be

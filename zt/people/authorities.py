@@ -82,6 +82,8 @@ class Place:
     issuer: str
     registry: str
     """Its name."""
+    known: Registry
+    """All that registry.yaml says."""
     attestation: tuple[str, str, Endpoint] | None
     """Name, DNS name and endpoint of who makes certificates, if it is deployed; its own has no SPIFFE ID."""
     doors: Mapping[str, str]
@@ -98,6 +100,7 @@ class Place:
         return cls(
             issuer=issuer,
             registry=registry.authorities.registry,
+            known=registry,
             attestation=(name, dns_name, (there.host, there.port)) if there else None,
             doors={
                 scope: registry.address(entry.served_by[0])

@@ -26,11 +26,12 @@ MOST_TOLD = 20
 
 
 class AuthorityClient:
-    """Sends requests to an authority, as one operator.  All methods raise `CommandError`."""
+    """Sends requests to an authority, as one operator: a person, or a party.  All methods raise `CommandError`."""
 
     door: ClassVar[Authority]
 
     def __init__(self, address: str, http: httpx.AsyncClient, user: str, auth: BoundToken | None) -> None:
+        """`auth`: adds a person's token; a party's client has its own."""
         self._address, self._http, self.user, self._auth = address, http, user, auth
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

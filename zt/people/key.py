@@ -1,4 +1,4 @@
-"""The key that a sign-in binds its tokens to (DPoP, RFC 9449).  It is made in memory, and kept nowhere."""
+"""The key that a sign-in binds its tokens to (DPoP, RFC 9449)."""
 
 import base64
 import hashlib
@@ -11,7 +11,12 @@ from typing import Any
 import httpx
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+)
 
 from zerotrust.possession import thumbprint
 
@@ -34,6 +39,13 @@ class Key:
     def thumbprint(self) -> str:
         """What tokens are bound to (RFC 7638), and the parameter `dpop_jkt` (RFC 9449 section 10)."""
         return thumbprint(self._public)
+
+    @classmethod
+    def of(cls, private: str) -> "Key":
+        """Return the key that `private` was of.  Raises `ValueError`."""
+        if not isinstance(key := load_der_private_key(base64.b64decode(private), None), ec.EllipticCurvePrivateKey):
+            raise ValueError("a key of another kind")
+        return cls(private=key)
 
     @property
     def private(self) -> str:

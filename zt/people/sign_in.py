@@ -1,4 +1,4 @@
-"""Signs a person in at a system that should be running, for the time of one command."""
+"""Signs a person in at a system that should be running."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -10,9 +10,10 @@ import httpx
 
 from zerotrust.limits.answers import SECONDS
 from zt.errors import STARTED_BY, CommandError, not_running
-from zt.people.authorities import Place
+from zt.people.authorities import POLICY_AUTHORITY, REGISTRY, Place
 from zt.people.authority_client import AuthorityClient, claims
 from zt.people.client import user_client
+from zt.people.kept import Keeper
 from zt.people.login import Client, Login, LoginError, SignIn, sign_out
 
 C = TypeVar("C", bound=AuthorityClient)
@@ -41,25 +42,53 @@ async def sign_in_at(client: Client, way: SignIn) -> Login:
 
 @asynccontextmanager
 async def operator_session(kind: type[C], place: Place, way: SignIn, expected: str = "") -> AsyncIterator[C]:
-    """Sign an operator in at an authority, this way, and sign them out when the block ends, however it ends.
+    """Give a client of an authority to an operator, who signs in this way unless an earlier sign-in still serves.
 
-    Only this block has the tokens, which are valid for 60 s.  Raises `CommandError`, also if somebody else than
-    `expected` signed in.
+    The sign-in is kept for further commands; where there is no place for it, it ends with the block.  Raises
+    `CommandError`, also if somebody else than `expected` signed in.
     """
     address = place.address(kind.door)
     client = client_at(place.issuer, kind.door.client, kind.door.scope, ca=place.ca)
-    login = await sign_in_at(client, way)
+    keeper, kept = Keeper(client), False
+
+    async def resume_or_sign_in(client: Client) -> Login:
+        nonlocal kept
+        login = await keeper.resume(expected)
+        kept = login is not None
+        return login or await way(client)
+
+    login = await sign_in_at(client, resume_or_sign_in)
     try:
         user = name_of(login.access_token)
         if expected and user != expected.lower():
             why = f"{user} signed in, not {expected}: nothing was done.  Sign in as {expected}, or give --user {user}."
             raise CommandError(why, "not_signed_in")
+        kept = kept or keeper.keep(user, login)
         async with user_client(place.directory, place.ca, seconds=SECONDS) as http:
             yield kind(address, http, user, login.auth)
     finally:
-        # If Keycloak is down by now, the command still took effect, and the tokens expire within a minute.
+        # If Keycloak is down by now, the command still took effect, and nobody has the tokens any more.
         with suppress(LoginError, httpx.HTTPError, OSError):
-            await sign_out(client, login)
+            if not kept:
+                await sign_out(client, login)
+
+
+async def end_sign_ins(place: Place) -> list[str]:
+    """Sign out at Keycloak, and delete what sign-ins have left here.  Return who was signed in, for each client.
+
+    Raises `CommandError`, also if Keycloak did not confirm it; the files are deleted then, too.
+    """
+    ended, failed = list[str](), list[str]()
+    for door in REGISTRY, POLICY_AUTHORITY:
+        try:
+            if user := await Keeper(client_at(place.issuer, door.client, door.scope, ca=place.ca)).end():
+                ended.append(f"{user} at {door.called}")
+        except (LoginError, httpx.HTTPError, OSError) as error:
+            failed.append(str(error) or type(error).__name__)
+    if failed:
+        why = f"The files are deleted, but Keycloak did not confirm the sign-out ({'; '.join(failed)})"
+        raise CommandError(f"{why}: the sign-in ends by itself after 15 minutes.", "keycloak_unconfirmed")
+    return ended
 
 
 def name_of(token: str) -> str:

@@ -18,7 +18,12 @@ T = TypeVar("T")
 policy = typer.Typer(no_args_is_help=True)
 
 Folder = Annotated[
-    Path | None, typer.Argument(metavar="FOLDER", help="the folder of the policies; by default policies/ of the system")
+    Path | None,
+    typer.Argument(
+        metavar="FOLDER",
+        help="the folder of the policies; by default policies/ of the system; `-`: standard input, with the `content` "
+        "that `zt policy show --json` prints",
+    ),
 ]
 Number = Annotated[int | None, typer.Argument(metavar="N", min=1, help="the number of a version")]
 
@@ -155,11 +160,13 @@ def _at(context: typer.Context, do: "Callable[[PolicyClient], Awaitable[T]]") ->
 
 def _read(context: typer.Context, folder: Path | None) -> dict[str, Any]:
     """Return the policies of a folder; exit with a message if they cannot be read."""
-    from zt.policy.folder import other_files, read
+    from zt.policy.folder import other_files, read, read_input
 
     settings: Settings = context.obj
     folder = folder or settings.system / "policies"
     with reporting_errors():
+        if folder == Path("-"):
+            return read_input()
         content = read(folder)
         if unread := other_files(folder):
             output.say(f"Not read: {', '.join(unread)}.", {"not_read": unread})

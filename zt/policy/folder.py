@@ -1,6 +1,7 @@
 """Reads and writes the folder in which a security team edits the policies."""
 
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from zerotrust.authority.files.reading import RegistryError, read_content
 from zerotrust.authority.files.snapshot_files import SCHEMA, policy_files
 from zerotrust.limits.answers import MAX_ANSWER
+from zerotrust.limits.strict_json import strict_object
 from zt.errors import CommandError
 
 TABLE = "decisions.md"
@@ -37,6 +39,14 @@ def read(folder: Path) -> dict[str, Any]:
         }
     except (RegistryError, UnicodeDecodeError) as error:
         raise CommandError(f"{error}: is {folder} the folder of the policies?", "policies_unreadable") from error
+
+
+def read_input() -> dict[str, Any]:
+    """Return the policies in standard input, one JSON object.  Raises `CommandError`."""
+    try:
+        return strict_object(sys.stdin.buffer.read(MAX_ANSWER + 1))
+    except ValueError as error:
+        raise CommandError(f"Standard input has no policies in JSON ({error}).", "policies_unreadable") from error
 
 
 def other_files(folder: Path) -> list[str]:

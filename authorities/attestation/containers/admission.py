@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 COMMAND = ["python", "-I", "-B", "-u", "/app"]
-"""The command of every party: the interpreter of the image, on the one folder with the party's code."""
+"""How the command of every party begins: the interpreter of the image, on the one folder with the party's code.  What
+follows is for that code alone, as variables are."""
 _NO_PROGRAMS = frozenset({"nosuid", "nodev", "noexec"})
 LOCAL = {("127.0.0.1", "localhost"), ("::1", "localhost")}
 _CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
@@ -198,7 +199,7 @@ def _folder_of(mount: _Mount, rules: Rules) -> Place | None:
 
 def _of_start(cmdline: str, environ: str, own: Own) -> str | None:
     command = cmdline.split("\0")[:-1]
-    if command != COMMAND:  # control: container-command
+    if command[: len(COMMAND)] != COMMAND:  # control: container-command
         return f"it was started as {' '.join(command)[:200]!r}"
     entries = [entry.partition("=")[::2] for entry in environ.split("\0") if entry]
     variables = dict(entries)

@@ -78,7 +78,7 @@ def images(registry: Registry, lock: Lock, further: Mapping[str, Mapping[str, st
     runs.
     """
     found: list[Image] = []
-    for name in registry.launched:
+    for name in registry.measured:
         party = registry.parties[name]
         code = lock.files_of(party.code, party.without)
         one = image(registry, name, party.code[0], code, further.get(name, {}))

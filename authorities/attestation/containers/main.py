@@ -45,11 +45,12 @@ PACKAGES = {"inference": APP / "inference.packages.json"}
 DEPLOYMENT = "start/containers.yaml"
 POLICIES, ROOT = "policies", Path(__file__).parents[3]
 OF_REGISTRY = REGISTRY, LOCK, DEPLOYMENT
+OF_OPERATING = REGISTRY, DEPLOYMENT
 OF_POLICY = (
     *(f"{POLICIES}/{file.name}" for file in policy_files(ROOT / POLICIES)),
     *(f"{POLICIES}/{name}" for name in (SCHEMA, TABLE)),
 )
-"""The files that the images of these two parties have besides their code; this image has the same."""
+"""The files that the images of these parties have besides their code; this image has the same."""
 
 
 Further = Callable[[Registry, Lock], list[Image]]
@@ -100,6 +101,7 @@ def approved_images(registry: Registry, lock: Lock) -> list[Image]:
     """
     own, authorities = ImageFiles(), registry.authorities
     further_files = {authorities.registry: OF_REGISTRY, authorities.policy: OF_POLICY}
+    further_files |= {name: OF_OPERATING for name, party in registry.parties.items() if party.operates}
     of_authorities = {
         party: {f"/app/{name}": str(own.look_at("", f"/app/{name}")) for name in names}
         for party, names in further_files.items()

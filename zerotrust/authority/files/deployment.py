@@ -41,7 +41,7 @@ def load_deployment(path: Path, registry: Registry) -> Deployment:
 
 
 def _name_problems(found: Deployment, registry: Registry) -> list[str]:
-    listening = {name for name, party in registry.parties.items() if party.id == "spiffe"}
+    listening = {name for name, party in registry.parties.items() if party.id == "spiffe" and not party.operates}
     return [
         f"parties.{name}: {'missing' if name in listening else 'not a party of the registry that listens'}"
         for name in sorted(listening ^ found.parties.keys())
