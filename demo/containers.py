@@ -40,12 +40,18 @@ from zt.people.login import issuer_http
 
 CA, PASSWORDS = Path("/public/ca.pem"), Path("/accounts/passwords.json")
 JOURNALS, INTRUDERS = Path("/journals"), Path("/intruders")
+DEPLOYMENT = Path(os.environ.get("ZT_DEPLOYMENT", ROOT / "start" / "containers.yaml"))
 ISSUER = os.environ.get("ZT_ISSUER", "https://localhost:8443/realms/agents")
 NEXT = (
     ("docs/learn/walkthrough.md", "this output, explained"),
     ("docs/how-to/containers.md", "the containers, and what to try by hand"),
     ("make attacks-compose", "tries attacks from inside the containers"),
     ("docker compose down -v", "removes all of it but the images"),
+)
+ON_KUBERNETES = (
+    ("docs/learn/walkthrough.md", "this output, explained"),
+    ("docs/how-to/kubernetes.md", "the pods, and what to try by hand"),
+    ("make kubernetes-down", "removes all of it"),
 )
 PAGE = "the console, in a browser; passwords: docker compose run --rm walkthrough passwords"
 MORE = "`make demo` and `make attacks-compose` also try what needs an intruder inside a workload."
@@ -106,7 +112,7 @@ async def connect(accounts: dict[str, str]) -> Containers:
     async with issuer_http(ssl.create_default_context(cafile=CA)) as http:
         realm = Realm(await discover(ISSUER, http, "token_endpoint"), accounts)
     registry = load_registry(ROOT / "registry.yaml")
-    return Containers(registry, load_deployment(ROOT / "start" / "containers.yaml", registry), realm)
+    return Containers(registry, load_deployment(DEPLOYMENT, registry), realm)
 
 
 async def refusals_to_people(system: Running, checks: Checks) -> None:
@@ -161,7 +167,15 @@ async def next_steps(system: Running, _checks: Checks) -> None:
     """Where the records are, and what to try next."""
     parties = system.registry.parties
     pages = [(urljoin(uri, "/"), PAGE) for name in system.registry.services for uri in parties[name].redirect_uris]
-    show_next_steps("docker compose exec reader cat /data/journal.jsonl", "docker compose logs", (*pages, *NEXT))
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        kubectl = "kubectl -n zero-trust"
+        show_next_steps(
+            f"{kubectl} exec deploy/agent-reader -- cat /data/journal.jsonl",
+            f"{kubectl} logs deploy/agent-reader",
+            ON_KUBERNETES,
+        )
+    else:
+        show_next_steps("docker compose exec reader cat /data/journal.jsonl", "docker compose logs", (*pages, *NEXT))
 
 
 async def refusals_to_intruders(system: Running, checks: Checks) -> None:

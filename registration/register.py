@@ -9,6 +9,7 @@ from pathlib import Path
 
 from authorities.attestation.verifier.measure import MeasureError
 from registration.derive import as_text, load_current
+from registration.kubernetes import differing
 from registration.run_lock import running_process
 from zerotrust.authority.files.lock import LOCK, Lock, Rights, changes, files_within, load_lock
 from zerotrust.authority.files.reading import RegistryError
@@ -27,7 +28,8 @@ def check(root: Path) -> str | None:
     except (RegistryError, MeasureError) as error:
         return str(error)
     if lock.read_text() == as_text(found):
-        return None
+        others = [*differing(registry, root)]
+        return f"Not as registry.yaml says, run `make register`: {', '.join(others)}" if others else None
     lines = wrong or ["It is not in the form that `make register` writes."]
     to_do = "Not as approved: review each, then run `make register` and commit its output."
     return "\n".join([f"{LOCK}:", *(f"  {line}" for line in lines), to_do])
@@ -46,6 +48,8 @@ def write(root: Path) -> str | None:
     lines, lock, text = approval_lines(registry, approved, found), root / LOCK, as_text(found)
     differs = not lock.exists() or lock.read_text() != text
     try:
+        for path, manifests in differing(registry, root).items():
+            (root / path).write_text(manifests)
         lock.write_text(text)
     except OSError as error:  # for example in a container, whose user does not own this folder
         return str(error)

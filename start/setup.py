@@ -63,7 +63,7 @@ def set_up() -> None:
     _write(ACCOUNTS / "passwords.json", json.dumps(passwords, indent=2), mode=0o600)
     # The database's own user reads this, so the mode is open; nobody else mounts the volume.
     _write(DATABASE / "password", database, mode=0o644)
-    _write(KEYCLOAK / "keycloak.conf", _configuration(database, passwords[ADMIN]), mode=0o640)
+    _write(KEYCLOAK / "keycloak.conf", keycloak_configuration(database, passwords[ADMIN]), mode=0o640)
     _write(KEYCLOAK / "realm.json", json.dumps(with_passwords(json.loads(realm), passwords)), mode=0o640)
     _write(imported, digest, mode=0o640)  # last: without it, everything is made again
 
@@ -106,7 +106,8 @@ def with_passwords(realm: dict[str, list[dict[str, object]]], passwords: dict[st
     return {**realm, "users": users}
 
 
-def _configuration(database: str, admin: str) -> str:
+def keycloak_configuration(database: str, admin: str) -> str:
+    """Return Keycloak's configuration: where its database is, and the passwords for both.  Pure."""
     return (
         f"db-url=jdbc:postgresql://database/keycloak\ndb-username=keycloak\ndb-password={database}\n"
         f"bootstrap-admin-username={ADMIN}\nbootstrap-admin-password={admin}\n"

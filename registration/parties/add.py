@@ -6,7 +6,8 @@ import re
 import yaml
 
 from registration.compose_file import load_compose, names_in_use
-from registration.names import COMPOSE, CONTAINERS, LOCAL, PLAN, PLANNER, SCHEMA
+from registration.kubernetes import label
+from registration.names import COMPOSE, CONTAINERS, KUBERNETES, LOCAL, PLAN, PLANNER, SCHEMA
 from registration.parties.code import agent_code, folder_of, tool_code
 from registration.parties.project import PartyError, Project
 from zerotrust.authority.files.lock import REGISTRY
@@ -131,7 +132,11 @@ def add_party(project: Project, party: str, rights: str) -> None:
     project.edit(REGISTRY, rf"^(?=  {before}:$)", entry, f"+ party {party}")
     taken = [place["port"] for place in yaml.safe_load(project.text(LOCAL))["parties"].values()]
     port = next(number for number in range(FIRST_PORT, LAST_PORT + 1) if number not in taken)
-    for file, host, number in (LOCAL, "127.0.0.1", port), (CONTAINERS, project.registry.dns_name(party), 443):
+    for file, host, number in (
+        (LOCAL, "127.0.0.1", port),
+        (CONTAINERS, project.registry.dns_name(party), 443),
+        (KUBERNETES, label(party), 443),
+    ):
         line = f"  {party}: {{ host: {host}, port: {number} }}\n"
         project.edit(file, rf"^(?=  {before}:)", line, f"+ {party} at port {number}")
 

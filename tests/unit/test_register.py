@@ -183,3 +183,15 @@ def test_a_party_is_approved_with_its_code_its_authority_its_card_and_its_tools(
     assert set(lock.parties) == set(registry.parties)
     assert lock.registry == entries(registry)
     assert {f"parties.{name}" for name in registry.parties} < lock.registry.keys()
+
+
+def test_manifests_for_kubernetes_follow_the_registry(project: Path) -> None:
+    manifest = project / "start/kubernetes/generated/network.yaml"
+    manifest.write_text(written := manifest.read_text().replace("[orchestrator]", "[orchestrator, agent-writer]", 1))
+    assert check(project) == "Not as registry.yaml says, run `make register`: start/kubernetes/generated/network.yaml"
+    assert write(project) is None
+    assert manifest.read_text() != written
+    before = manifest.stat().st_mtime_ns
+    assert check(project) is None
+    assert write(project) is None
+    assert manifest.stat().st_mtime_ns == before

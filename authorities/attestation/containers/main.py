@@ -42,9 +42,9 @@ APP, KEYS, PUBLIC, KEYCLOAK = Path("/app"), Path("/keys"), Path("/public"), Path
 PIN = APP / "base.json"
 PACKAGES = {"inference": APP / "inference.packages.json"}
 """The pin of what a party has in `/app/packages`, by the party's name."""
-DEPLOYMENT = "start/containers.yaml"
+DEPLOYMENT, OF_KUBERNETES = "start/containers.yaml", "start/kubernetes.yaml"
 POLICIES, ROOT = "policies", Path(__file__).parents[3]
-OF_REGISTRY = REGISTRY, LOCK, DEPLOYMENT
+OF_REGISTRY = REGISTRY, LOCK, DEPLOYMENT, OF_KUBERNETES
 OF_OPERATING = REGISTRY, DEPLOYMENT
 OF_POLICY = (
     *(f"{POLICIES}/{file.name}" for file in policy_files(ROOT / POLICIES)),

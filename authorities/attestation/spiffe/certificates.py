@@ -74,12 +74,17 @@ class CA:
         )
 
 
-def new_ca(key: Key, common_name: str, trust_domain_id: str, now: dt.datetime) -> CA:
-    """Return the CA of a trust domain, self-signed (X509-SVID sections 2 and 4); it signs no other CA."""
+def new_ca(  # noqa: PLR0913 - what is in its certificate
+    key: Key, common_name: str, trust_domain_id: str, now: dt.datetime, *, path_length: int = 0, days: int = DAYS
+) -> CA:
+    """Return the CA of a trust domain, self-signed (X509-SVID sections 2 and 4), valid for `days` from `now`.
+
+    `path_length`: how many CAs may be below it in a chain; 0 is for one that signs no other.
+    """
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     certificate = (
-        _builder(key.public_key(), name, name, now, now + dt.timedelta(days=DAYS))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        _builder(key.public_key(), name, name, now, now + dt.timedelta(days=days))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
         .add_extension(_usage(key_cert_sign=True), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(trust_domain_id)]), critical=False)
         .sign(key, hashes.SHA256())

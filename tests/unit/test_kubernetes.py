@@ -1,0 +1,152 @@
+"""What is derived for Kubernetes: who connects to whom, which identities SPIRE issues, and the secrets of a start."""
+
+import datetime as dt
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cryptography import x509
+
+from registration import kubernetes
+from registration.kubernetes import KEYCLOAK, PEOPLE, callers, files, images, label
+from registration.names import KUBERNETES
+from start import cluster, reach
+from tests.support.system import ROOT
+from zerotrust.authority.files.deployment import load_deployment
+from zerotrust.registry.model import Registry
+from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, LONGEST_JWT_SVID
+
+NOW = dt.datetime(2026, 12, 1, tzinfo=dt.UTC)
+
+
+def objects(registry: Registry, kind: str) -> dict[str, Any]:
+    """Return the generated objects of a kind, by name."""
+    found = [one for text in files(registry).values() for one in yaml.safe_load_all(text)]
+    return {one["metadata"]["name"]: one for one in found if one["kind"] == kind}
+
+
+def lets(rules: list[dict[str, Any]], side: str, pod: str) -> bool:
+    """Return whether a rule of a policy names a pod of the namespace by its label, at the port where parties listen."""
+    peers = [peer for rule in rules if {"port": kubernetes.PORT} in rule["ports"] for peer in rule[side]]
+    return any(
+        pod in peer["podSelector"]["matchExpressions"][0]["values"] for peer in peers if "namespaceSelector" not in peer
+    )
+
+
+def test_pods_connect_where_the_registry_has_an_edge_and_nowhere_else(registry: Registry) -> None:
+    policies, own = objects(registry, "NetworkPolicy"), registry.authorities
+    everybodys = {own.registry, own.audit, own.policy}
+    people = [party for party in registry.parties.values() if party.id == "client"]
+    edges = {(source, target) for source in registry.launched for target in everybodys - {source}}
+    edges |= {(source, one) for source in registry.launched for one in registry.parties[source].may_call}
+    edges |= {(PEOPLE, target) for party in people for target in party.may_call} | {(PEOPLE, KEYCLOAK)}
+    edges |= {(source, KEYCLOAK) for source in registry.launched if source != own.audit} | {(KEYCLOAK, own.registry)}
+
+    names = [*registry.launched, KEYCLOAK, PEOPLE]
+    for source in names:
+        for target in names:
+            leaves = lets(policies[label(source)]["spec"]["egress"], "to", label(target))
+            enters = lets(policies[label(target)]["spec"]["ingress"], "from", label(source))
+            assert leaves == enters == ((source, target) in edges), (source, target)
+
+
+def test_without_a_rule_of_its_own_a_pod_connects_nowhere(registry: Registry) -> None:
+    nobody = objects(registry, "NetworkPolicy")["nobody"]["spec"]
+    assert nobody == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": []}
+    selected = {name: one["spec"]["podSelector"] for name, one in objects(registry, "NetworkPolicy").items()}
+    assert [name for name, selector in selected.items() if not selector] == ["nobody", "names"]
+    everybody = objects(registry, "NetworkPolicy")["names"]["spec"]
+    assert not everybody["ingress"]
+    assert [port["port"] for rule in everybody["egress"] for port in rule["ports"]] == [53, 53]
+
+
+def test_each_identity_needs_account_image_and_the_word_of_our_verifier(registry: Registry) -> None:
+    found = objects(registry, "ClusterSPIFFEID")
+    assert len(found) == len(registry.launched) + 1
+    for name in registry.launched:
+        spec = found[label(name)]["spec"]
+        assert spec["spiffeIDTemplate"] == registry.id(name)
+        assert registry.dns_name(name) in spec["dnsNameTemplates"]
+        assert spec["workloadSelectorTemplates"] == [
+            "k8s:ns:zero-trust",
+            f"k8s:sa:{label(name)}",
+            f"k8s:container-image:{images(registry)[name]}",  # no container's image has a name without tag and digest
+            f"zt:party:{name}",
+        ]
+        assert int(spec["ttl"].removesuffix("s")) + kubernetes.PUT_BACK <= LONGEST_CERTIFICATE
+        assert int(spec["jwtTtl"].removesuffix("s")) <= LONGEST_JWT_SVID
+
+
+def test_each_party_has_its_place_and_its_own_account_and_volume(registry: Registry) -> None:
+    places = load_deployment(ROOT / KUBERNETES, registry).parties
+    for name, deployment in objects(registry, "Deployment").items():
+        pod = deployment["spec"]["template"]["spec"]
+        assert pod["serviceAccountName"] == pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == name
+    assert {name: (place.host, place.port) for name, place in places.items()} == {
+        name: (label(name), 443) for name in images(registry)
+    }
+
+
+def test_the_overlay_demands_the_digest_of_the_image_that_runs(registry: Registry) -> None:
+    lines = "\n".join(
+        f"registry.example/{one.rpartition('/')[2]}@sha256:{number:064x}"
+        for number, one in enumerate([*images(registry).values(), *cluster.OTHERS])
+    )
+    found = cluster.named_images(lines, registry)
+    overlay = cluster.overlay(registry, found)
+
+    digests = {one["name"]: f"{one['newName']}@{one['digest']}" for one in overlay["images"]}
+    for name, image in images(registry).items():
+        [patch] = [one["patch"] for one in overlay["patches"] if one["target"]["name"] == label(name)]
+        [change] = json.loads(patch)
+        assert change["path"] == "/spec/workloadSelectorTemplates/2"
+        assert change["value"] == f"k8s:container-image:{digests[image]}"
+
+    with pytest.raises(SystemExit, match="reader"):
+        cluster.named_images(lines.replace("reader@", "reader:latest@x"), registry)
+
+
+def test_one_root_signs_keycloaks_certificate_and_may_sign_spires_authority(registry: Registry, tmp_path: Path) -> None:
+    cluster.make_secrets(tmp_path, registry, NOW)
+    root, *servers = (
+        x509.load_pem_x509_certificate((tmp_path / name).read_bytes())
+        for name in ("root.crt", "keycloak.crt", "keys.crt")
+    )
+
+    assert root.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length == 1
+    for server in servers:
+        server.verify_directly_issued_by(root)
+    passwords = json.loads((tmp_path / "passwords.json").read_text())
+    assert passwords["alice"] in (tmp_path / "realm.json").read_text()
+    assert passwords["admin"] in (tmp_path / "keycloak.conf").read_text()
+
+
+def test_keycloak_connects_to_names_that_a_cluster_resolves(registry: Registry) -> None:
+    realm = cluster.realm_for_cluster(registry)
+    assert "authority.agents.example" not in realm.replace('"spiffe://agents.example', "")
+    [name] = [one for one in callers(registry) if KEYCLOAK in callers(registry)[one]]
+    assert kubernetes.service(name) in realm
+    # The certificate that it finds there has that name.
+    assert kubernetes.service(name) in objects(registry, "ClusterSPIFFEID")[label(name)]["spec"]["dnsNameTemplates"]
+
+
+async def test_who_reaches_too_much_or_too_little_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "TRIES", 1)
+    with socket.create_server(("127.0.0.1", 0)) as open_, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and does not listen
+        targets = {"open": open_.getsockname(), "closed": closed.getsockname()}
+        assert await reach.differences("reader", targets, {"open"}) == []
+        assert await reach.differences("reader", targets, {"closed"}) == [
+            "reader reaches open, which no entry of registry.yaml allows",
+            "reader does not reach closed, which it may call",
+        ]
+
+
+def test_what_is_tried_is_what_the_policies_allow(registry: Registry) -> None:
+    targets = reach.addresses(registry, ROOT)
+    assert reach.allowed(registry, "agent/writer") < targets.keys()
+    assert "agent/reader" not in reach.allowed(registry, "agent/writer")
+    assert reach.allowed(registry, KEYCLOAK) == {"database", "keys", registry.authorities.registry}
