@@ -1,0 +1,228 @@
+"""Pods that are the reader but for one change get no identity, and would by Kubernetes' own selectors.
+
+`.ci/kubernetes` runs this.  It needs a cluster on which start/kubernetes runs, and an image as the reader's, with one
+file more, by the tag that the reader's had before: `ZT_CHANGED_IMAGE`.
+"""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.kubernetes
+PARTIES, OF_VERIFIER = ["-n", "zero-trust"], ["-n", "zero-trust-attestation"]
+ALONE = "spiffe://agents.example/by-kubernetes-alone"
+BY_KUBERNETES_ALONE = {
+    "apiVersion": "spire.spiffe.io/v1alpha1",
+    "kind": "ClusterSPIFFEID",
+    "metadata": {"name": "by-kubernetes-alone"},
+    "spec": {
+        "spiffeIDTemplate": ALONE,
+        "podSelector": {"matchLabels": {"by-kubernetes-alone": "yes"}},
+        "workloadSelectorTemplates": ["k8s:ns:zero-trust", "k8s:sa:agent-reader"],
+    },
+}
+ASK = """
+import sys
+sys.path.append("/app")
+from spiffe import WorkloadApiClient
+with WorkloadApiClient(default_timeout=20) as client:
+    print(client.fetch_x509_svid().spiffe_id)
+"""
+BESIDE = ["python", "-I", "-c", ASK]
+PLANT = """
+import sys
+points = [line.split(" ")[4] for line in open("/proc/1/mountinfo")]
+point = next(one for one in points if sys.argv[1] in one and one.endswith("/rootfs"))
+open(f"/proc/1/root{point}/app/agents/reader/planted.py", "w")
+"""
+SECONDS = 90
+Spec = dict[str, Any]
+
+
+def kubectl(*arguments: str, given: object = None) -> str:
+    """Run kubectl; return what it prints, errors as well."""
+    command = ["kubectl", *arguments]
+    text = None if given is None else json.dumps(given)
+    run = subprocess.run(command, input=text, stdout=-1, stderr=-2, text=True, timeout=180, check=False)  # noqa: S603
+    return run.stdout
+
+
+def awaited(say: Callable[[], str], *parts: str) -> str:
+    """Return what is said once it has all these parts.  Fail after `SECONDS`."""
+    end = time.monotonic() + SECONDS
+    while not all(part in (said := say()) for part in parts):
+        assert time.monotonic() < end, f"no {parts} in:\n{said}"
+        time.sleep(0.5)
+    return said
+
+
+class Cluster:
+    """The cluster while the reader is stopped; pods take its place."""
+
+    def __init__(self) -> None:
+        deployment = json.loads(kubectl(*PARTIES, "get", "deployment", "agent-reader", "-o", "json"))
+        self.template, self._started = deployment["spec"]["template"], 0
+        self.pod = ""
+
+    def verifier(self) -> str:
+        """What the verifier has logged since the pod was created."""
+        logs = kubectl(*OF_VERIFIER, "logs", "-l", "app=authority-attestation", "-c", "verifier", "--tail=-1")
+        return logs[self._logged :]
+
+    def start(self, change: Callable[[Spec, Spec], object] = lambda _pod, _container: None) -> None:
+        """Start a pod as the reader's, but for what `change` does to it and to its container."""
+        template = json.loads(json.dumps(self.template))
+        change(template["spec"], template["spec"]["containers"][0])
+        self._started += 1
+        self.pod = f"agent-reader-attempt{self._started}-abcde"
+        self._logged = 0
+        self._logged = len(self.verifier())
+        metadata = {**template["metadata"], "name": self.pod, "namespace": "zero-trust"}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+        assert "created" in (said := kubectl("apply", "-f", "-", given=pod)), said
+
+    def logs(self) -> str:
+        return kubectl(*PARTIES, "logs", self.pod, "-c", "party")
+
+    def execute(self, *command: str) -> str:
+        return kubectl(*PARTIES, "exec", self.pod, "-c", "party", "--", *command)
+
+    def end(self) -> None:
+        kubectl(*PARTIES, "delete", "pod", self.pod, "--now")
+
+    def refused(self, why: str) -> None:
+        """Check that the pod asks in vain, for this reason; and would not, if it were not for the verifier."""
+        awaited(self.verifier, why)
+        awaited(self.logs, "no identity issued")
+        assert "no identity issued" in self.execute(*BESIDE)
+        kubectl(*PARTIES, "label", "pod", self.pod, "by-kubernetes-alone=yes")
+        awaited(lambda: self.execute(*BESIDE), ALONE)
+
+
+@pytest.fixture(scope="module")
+def reader_stopped() -> Iterator[Cluster]:
+    cluster = Cluster()
+    kubectl("apply", "-f", "-", given=BY_KUBERNETES_ALONE)
+    kubectl(*PARTIES, "create", "configmap", "planted", "--from-literal=file=")
+    kubectl(*PARTIES, "scale", "deployment", "agent-reader", "--replicas=0")
+    kubectl(*PARTIES, "wait", "--for=delete", "pod", "-l", "app=agent-reader", f"--timeout={SECONDS}s")
+    yield cluster
+    kubectl("delete", "clusterspiffeid", "by-kubernetes-alone")
+    kubectl(*PARTIES, "delete", "configmap", "planted")
+    kubectl(*PARTIES, "scale", "deployment", "agent-reader", "--replicas=1")
+
+
+@pytest.fixture
+def cluster(reader_stopped: Cluster) -> Iterator[Cluster]:
+    yield reader_stopped
+    reader_stopped.end()
+
+
+def test_the_genuine_pod_gets_its_identity_and_nothing_beside_its_process(cluster: Cluster, tmp_path: Path) -> None:
+    """Row 530.  The first half shows that it is the change alone for which each of the others is refused."""
+    cluster.start()
+    awaited(cluster.verifier, '"attested"', "spiffe://agents.example/agent/reader")
+    awaited(cluster.logs, '"logger": "zerotrust.registry.feed"')  # it goes on to ask the registry
+
+    assert "no identity issued" in cluster.execute(*BESIDE)
+    kubectl(*PARTIES, "label", "pod", cluster.pod, "by-kubernetes-alone=yes")
+    awaited(lambda: cluster.execute(*BESIDE), ALONE)
+
+    asked = cluster.verifier().count(why := "it is not the main process of a container")
+    party = cluster.template["spec"]["containers"][0]
+    (custom := tmp_path / "debug.json").write_text(
+        json.dumps({key: party[key] for key in ("env", "volumeMounts", "securityContext")})
+    )
+    debug = [
+        "--target=party",
+        f"--image={party['image']}",
+        "--profile=restricted",
+        f"--custom={custom}",
+        "-c",
+        "beside",
+    ]
+    kubectl(*PARTIES, "debug", cluster.pod, *debug, "--", *BESIDE)
+    # SPIRE 1.13 knows no container that was added to a pod; without that, it would be as with `exec`.
+    awaited(lambda: kubectl(*PARTIES, "logs", cluster.pod, "-c", "beside"), "Error fetching X.509 SVID")
+    assert cluster.verifier().count(why) > asked > 0
+
+
+def test_a_file_that_changes_in_a_running_pod_is_drift(cluster: Cluster) -> None:
+    """Row 535, by root of the node, below the overlay: the pod itself cannot."""
+    cluster.start()
+    awaited(cluster.verifier, '"attested"')
+    status = json.loads(kubectl(*PARTIES, "get", "pod", cluster.pod, "-o", "json"))["status"]
+    root = {
+        "name": "root",
+        "image": cluster.template["spec"]["containers"][0]["image"],
+        "command": ["python", "-I", "-c", PLANT, status["containerStatuses"][0]["containerID"].rpartition("/")[2]],
+        "securityContext": {"privileged": True, "runAsUser": 0},
+    }
+    spec = {"restartPolicy": "Never", "hostPID": True, "containers": [root]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "root-of-node"}, "spec": spec}
+    kubectl(*OF_VERIFIER, "apply", "-f", "-", given=pod)
+    try:
+        awaited(cluster.verifier, '"drifted"', "/app/agents/reader/planted.py")
+    finally:
+        kubectl(*OF_VERIFIER, "delete", "pod", "root-of-node", "--now")
+
+
+def mounted_at(path: str) -> Callable[[Spec, Spec], None]:
+    """Return the change that mounts a file of a ConfigMap there."""
+
+    def change(pod: Spec, container: Spec) -> None:
+        pod["volumes"].append({"name": "planted", "configMap": {"name": "planted"}})
+        container["volumeMounts"].append({"name": "planted", "mountPath": path, "subPath": "file"})
+
+    return change
+
+
+def with_tag(_pod: Spec, container: Spec) -> None:
+    container["image"] = os.environ["ZT_CHANGED_IMAGE"]
+
+
+CHANGES: dict[str, tuple[Callable[[Spec, Spec], object], str]] = {
+    "531: a ConfigMap over the code": (
+        mounted_at("/app/zerotrust/py.typed"),
+        "something is mounted at /app/zerotrust/py.typed",
+    ),
+    "532: another image, by the tag that the reader's had": (with_tag, "code that is not approved: /app/planted.py"),
+    "533: a hosts file of its own": (mounted_at("/etc/hosts"), "/etc/hosts is not what Kubernetes keeps"),
+    "534: a name that leads elsewhere": (
+        lambda pod, _: pod.update(hostAliases=[{"ip": "10.0.0.9", "hostnames": ["authority-registry"]}]),
+        "its /etc/hosts leads 'authority-registry' to '10.0.0.9'",
+    ),
+    "534: a library that is loaded first": (
+        lambda _, container: container["env"].append({"name": "LD_PRELOAD", "value": "/data/x.so"}),
+        "its environment has 'LD_PRELOAD'",
+    ),
+    "534: another issuer": (
+        lambda _, container: container["env"].append({"name": "ZT_ISSUER", "value": "https://mine.example"}),
+        "its ZT_ISSUER is not that of attestation",
+    ),
+    "a process namespace that its containers share": (
+        lambda pod, _: pod.update(shareProcessNamespace=True),
+        "it is not the main process of a container",
+    ),
+    "another command": (
+        lambda _, container: container.update(command=["python", "-I", "-B", "-u", "/app", "--mine"]),
+        "it was started as 'python -I -B -u /app --mine'",
+    ),
+    "a writable root": (
+        lambda _, container: container["securityContext"].update(readOnlyRootFilesystem=False),
+        "its root is writable",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_pod_with_one_change_gets_no_identity(cluster: Cluster, what: str) -> None:
+    change, why = CHANGES[what]
+    cluster.start(change)
+    cluster.refused(why)
