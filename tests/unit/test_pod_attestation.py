@@ -71,6 +71,6 @@ def test_what_kubernetes_adds_to_each_container_is_known_in_pods_alone() -> None
     own = Own(Node.same, kept_places(MOUNTS.encode(), KUBERNETES), KUBERNETES)
 
     assert problem(facts, own) is None
-    assert problem(facts, Own(Node.same, own.kept | {"_data": own.kept["hostname"]}, DOCKER)) is not None
+    assert problem(facts, Own(Node.same, {**own.kept, "_data": own.kept["hostname"]}, DOCKER)) is not None
     with pytest.raises(ValueError, match="is not what Docker keeps: no _data, hosts"):
         kept_places(MOUNTS.encode(), DOCKER)
