@@ -1,6 +1,6 @@
 """Makes the app that a party adds its routes to, with `/health` and a refusal for each exception of a handler."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI, Request, Response
@@ -21,22 +21,28 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 def app_with(lifespan: Lifespan, recorder: Recorder) -> FastAPI:
     """Return an app that serves `/health`, and records what its handlers refuse."""
 
-    async def answer(_request: Request, error: Exception) -> Response:
-        return await _refusal(error, recorder)
-
     app = FastAPI(
         lifespan=lifespan,
         openapi_url=None,  # nor the pages that read it
         telemetry={"tracing": False, "metrics": False, "logs": False},  # what happened is in the journal
     )
     for kind in (Denied, RequestValidationError, HTTPException, ExceptionGroup, Exception):
-        app.add_exception_handler(kind, answer)
+        app.add_exception_handler(kind, refusing(recorder))
 
     @app.get("/health")
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
     return app
+
+
+def refusing(recorder: Recorder) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Return a handler of exceptions that answers with the refusal, and records it."""
+
+    async def answer(_request: Request, error: Exception) -> Response:
+        return await _refusal(error, recorder)
+
+    return answer
 
 
 async def _refusal(error: Exception, recorder: Recorder) -> Response:

@@ -22,7 +22,7 @@ from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.possession import UsedProofs, check_proof
 from zerotrust.revocation import Revocations
 from zerotrust.routes import UNLISTED, Need
-from zerotrust.routing import RouteTable
+from zerotrust.routing import RouteTable, routed_by
 from zerotrust.token_validation import Expected, TokenCache, Verifier, verify_token
 from zerotrust.transport import requests
 
@@ -102,7 +102,7 @@ class Checks:
 
     async def path(self, call: Call) -> None:
         """Refuses a path with a control character, and finds what the route requires.  RFC 3986 section 2."""
-        call.route = self.routes.find(call.scope)
+        call.route, call.routed_by = self.routes.find(call.scope), routed_by(call.scope)
         if call.route.requires.credential not in ALL:
             raise RuntimeError(f"no step checks the credential that {call.route.name} requires")
 

@@ -56,6 +56,8 @@ class RequestContext:
     repeated: Callable[[ReasonCode], bool] | None = None
     """For a call that is not on record itself, as a browser's: counts a refusal of its caller, and returns whether that
     is enough, because as many like it were just recorded in full as may be."""
+    routed_by: tuple[str, str, str] = "", "", ""
+    """What the gate has decided about: method, path and root path."""
     calls: object = None
     """What its handler has asked of others, for its receipt (`receipts/calls.py`)."""
 

@@ -15,8 +15,9 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Match, Mount, compile_path
 from starlette.routing import Route as StarletteRoute
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from zerotrust.context import REQUEST
 from zerotrust.decision import Denied, Reason
 from zerotrust.routes import UNLISTED, Route, Routes
 
@@ -39,6 +40,7 @@ class RouteTable:
         self._app = app
         self._closed = app.router.routes = cast("list[BaseRoute]", tuple(app.routes))  # nothing can be added to it
         self._check_same_routes()
+        app.router.middleware_stack = _as_decided(app.router.middleware_stack)  # type: ignore[assignment]
         self._exact = {(method, path): row for (method, path), row in self._rows.items() if not compile_path(path)[2]}
         for method, path in self._exact:
             scope = {"type": "http", "method": method, "path": path, "headers": []}
@@ -89,6 +91,23 @@ class RouteTable:
             wrong.append(f"in the table, and not served: {sorted(unserved)}")
         if wrong:
             raise ValueError("\n- ".join(["this app cannot be guarded:", *wrong]))
+
+
+def routed_by(scope: Scope) -> tuple[str, str, str]:
+    """Return what the router goes by."""
+    return scope["method"], scope["path"], scope.get("root_path", "")
+
+
+def _as_decided(router: ASGIApp) -> ASGIApp:
+    """Return a router that runs no other route than the gate has decided about: middleware could rewrite a request."""
+
+    async def route(scope: Scope, receive: Receive, send: Send) -> None:
+        # control: routed-as-decided
+        if scope["type"] == "http" and routed_by(scope) != getattr(REQUEST.get(None), "routed_by", None):
+            raise Denied(Reason.NO_PERMISSION_FOR_ROUTE, "the app's middleware has changed method or path")
+        await router(scope, receive, send)
+
+    return route
 
 
 def _runs_in_thread(handler: Any) -> bool:

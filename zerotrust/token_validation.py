@@ -52,7 +52,7 @@ class _Root(BaseModel):
 class Confirmation(BaseModel):
     """The key that a token is bound to (RFC 9449 section 6.1)."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, extra="forbid")  # another binding would go unproven
 
     jkt: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")]
 

@@ -17,10 +17,12 @@ from tests.support.bound import FRONTEND, OTHER, claims, serving
 from tests.support.existing_service import HERE, ROUTES, bearer, existing, plain_claims
 from tests.support.records import records
 from tests.support.system import registry
-from zerotrust import guard
-from zerotrust.decision import Reason, Resource
+from zerotrust import Callee, guard
+from zerotrust.decision import Decision, PolicyEngine, Reason, Resource
+from zerotrust.identity import Principal
 from zerotrust.routes import MutualTLS, Public, Routes, Scope
 from zerotrust.service import Service
+from zerotrust.standalone.any_issuer import ByScope
 
 HEALTH: Routes = {("GET", "/health"): Public()}
 PAGES: Routes = {("POST", "/pages/publish"): Scope("page.write"), ("POST", "/pages/{page}"): Public(), **HEALTH}
@@ -114,17 +116,24 @@ async def test_a_handler_that_does_not_look_at_what_was_decided(scene: Scene) ->
     yield tried
 
 
-async def sent(scene: Scene, **changed: Any) -> Attempt:
+async def sent(
+    scene: Scene,
+    service: FastAPI | None = None,
+    *,
+    engine: PolicyEngine | None = None,
+    headers: dict[str, str] | None = None,
+    **changed: Any,
+) -> Attempt:
     """Send a token with these claims to a service that is guarded for any issuer."""
     issuer, folder = Issuer(registry()), Path(mkdtemp(dir=scene.place))
     http = httpx.AsyncClient(transport=httpx.ASGITransport(issuer.app))
-    app = guard(
-        existing(), issuer=ISSUER, audience=HERE, routes=ROUTES, journal=(file := folder / "journal.jsonl"), http=http
-    )
+    how: dict[str, Any] = {"issuer": ISSUER, "audience": HERE, "engine": engine, "http": http}
+    app = guard(service or existing(), routes=ROUTES, journal=(file := folder / "journal.jsonl"), **how)
+    given = bearer(issuer.token(**plain_claims(**changed))) | (headers or {})
     async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE) as client:
-        answer = await client.get("/quotes/tea", headers=bearer(issuer.token(**plain_claims(**changed))))
+        answer = await client.get("/quotes/tea", headers=given)
     found = reasons(records(file, by_certificate=True))
-    reason = answer.json().get("reason", "")
+    reason = "" if answer.status_code == 200 else answer.json()["reason"]
     return Attempt(str(answer.status_code), succeeded=answer.status_code == 200, recorded=found, reason=reason)
 
 
@@ -178,6 +187,36 @@ async def test_a_token_of_an_agent_at_a_service_for_any_issuer(scene: Scene) -> 
         yield await sent(scene, act=actor)
 
 
+def rewriting(app: ASGIApp) -> ASGIApp:
+    """Middleware as frameworks have it: headers say another method and path."""
+
+    async def rewritten(scope: Any, receive: Any, send: Any) -> None:
+        if given := dict(scope.get("headers", ())).get(b"x-rewrite"):
+            scope["method"], scope["path"] = given.decode().split()
+        await app(scope, receive, send)
+
+    return rewritten
+
+
+@attack(497, Scene)
+async def test_a_header_by_which_middleware_rewrites_the_request(scene: Scene) -> Tries:
+    app = existing()
+    app.add_middleware(rewriting)
+    yield await sent(scene, app, headers={"x-rewrite": "POST /v1/quotes"})
+
+
+class Anything(ByScope):
+    """An engine that permits all."""
+
+    def decide(self, principal: Principal, permission: str, audience: str) -> Decision:  # noqa: ARG002
+        return Decision(allowed=True, reason=Reason.GRANTED)
+
+
+@attack(498, Scene)
+async def test_another_engine_that_permits_what_no_scope_does(scene: Scene) -> Tries:
+    yield await sent(scene, engine=Anything(), scope="")
+
+
 async def presented(scene: Scene, peer: str, *, inactive: bool = False, chains: bool = True, **changed: Any) -> Attempt:
     """Present a token with these claims at a service that is bound to workloads."""
     issuer, folder = Issuer(registry()), Path(mkdtemp(dir=scene.place))
@@ -215,12 +254,28 @@ async def test_a_chain_that_another_workload_heads(scene: Scene) -> Tries:
 
 @attack(524, Scene)
 async def test_two_clients_that_are_one_workload(scene: Scene) -> Tries:
-    issuer, folder = Issuer(registry()), Path(mkdtemp(dir=scene.place))
+    yield await started(scene, callers={"other": FRONTEND, "shop": FRONTEND})
+
+
+@attack(525, Scene)
+async def test_a_client_named_as_a_workload_that_may_call(scene: Scene) -> Tries:
+    yield await presented(scene, FRONTEND, client_id=FRONTEND)
+
+
+async def started(scene: Scene, **how: Any) -> Attempt:
+    """Start a service that is bound to workloads."""
     try:
-        async with serving(issuer, folder, callers={"other": FRONTEND, "shop": FRONTEND}) as ask:
-            answers = [await ask(issuer.token(**claims(client_id=client))) for client in ("shop", "other")]
+        async with serving(Issuer(registry()), Path(mkdtemp(dir=scene.place)), **how):
+            return Attempt("started", succeeded=True)
     except ValueError as error:
-        yield Attempt("not started", succeeded=False, recorded=[str(error)], reason=str(error))
-        return
-    both = {answer.status_code for answer in answers} == {200}
-    yield Attempt("started", succeeded=both, recorded=[], reason="")
+        return Attempt("not started", succeeded=False, recorded=[str(error)], reason=str(error))
+
+
+@attack(526, Scene)
+async def test_a_client_without_a_certificate_named_as_anothers_workload(scene: Scene) -> Tries:
+    yield await started(scene, callers={"shop": FRONTEND, FRONTEND: None})
+
+
+@attack(527, Scene)
+async def test_two_services_at_one_name(scene: Scene) -> Tries:
+    yield await started(scene, calls={"a": Callee("https://x.test", OTHER), "b": Callee("https://x.test:1", FRONTEND)})

@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from testkit import CA, Issuer
+from testkit.wire import FOREVER, with_peer
 from tests.support import waiting
 from tests.support.bound import FRONTEND, HERE, OTHER, QUOTES, STOCK, Workload, bound, claims, serving
 from tests.support.existing_service import bearer
@@ -18,6 +19,8 @@ from zerotrust import Callee, Scope, current_principal
 from zerotrust.hardening.pools import Connections
 from zerotrust.hardening.server import server
 from zerotrust.registry.snapshot import Directory
+from zerotrust.routes import MutualTLS
+from zerotrust.spiffe.svid import Peer
 from zerotrust.standalone import bound_service
 from zerotrust.standalone.bound_service import BoundService
 
@@ -46,7 +49,7 @@ async def test_a_token_is_served_to_its_workload_and_confirmed_on_every_call(iss
 PRESENTED: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "a token of another workload": ("not_bound", {}, OTHER),
     "a token of a workload, without a certificate": ("not_bound", {}, None),
-    "a token of a client that is not known": ("not_bound", {"client_id": "unknown"}, FRONTEND),
+    "a token of a client that is not known": ("unknown_party", {"client_id": "unknown"}, FRONTEND),
     "a certificate that is not known": ("unknown_peer", {}, "spiffe://shop.example/unknown"),
     "a token without a key, and no certificate": ("not_bound", {"client_id": "cli"}, None),
     "a token with a key, and no proof": ("no_proof", {"client_id": "cli", "cnf": {"jkt": "A" * 43}}, None),
@@ -98,7 +101,7 @@ async def test_the_chain_of_actors_is_read_where_it_is_expected(issuer: Issuer, 
 
     assert (answer.status_code, by_id.status_code, refused.json()["reason"]) == (200, 200, "bad_claim")
     caller = json.loads(records[0])["event"]["data"]["principal"]
-    assert (caller["party"], caller["actors"]) == (FRONTEND, ["shop", "spiffe://shop.example/planner"])
+    assert (caller["party"], caller["actors"]) == (FRONTEND, [FRONTEND, "spiffe://shop.example/planner"])
 
 
 @pytest.mark.parametrize(
@@ -177,9 +180,40 @@ def test_an_error_names_all_that_is_wrong_with_its_repair() -> None:
             issuer="http://issuer.test",
             audience="",
             address="https://quotes.example/",
-            callers={"shop": "frontend", "one": FRONTEND, "two": FRONTEND},
-            calls={"stock": Callee("http://stock.example", STOCK)},
+            callers={"shop": "", "one": FRONTEND, "two": FRONTEND, FRONTEND: None},
+            calls={"stock": Callee("https://x.example:443", STOCK), "other": Callee("https://x.example", OTHER)},
         )
 
     lines = str(raised.value).splitlines()
-    assert len(lines) == 6, lines
+    assert len(lines) == 8, lines
+
+
+async def test_a_row_for_certificates_names_callers(issuer: Issuer, tmp_path: Path) -> None:
+    app = FastAPI(openapi_url=None)
+
+    @app.post("/internal")
+    async def internal() -> str:
+        return "done"
+
+    routes = {("POST", "/internal"): MutualTLS({"shopp"})}
+    with pytest.raises(ValueError, match="shopp: not among the callers"):
+        async with bound(issuer).guarding(app, routes, tmp_path / "journal.jsonl"):
+            """It does not begin."""
+
+
+async def test_what_the_next_service_refuses_is_answered_as_a_refusal(issuer: Issuer, tmp_path: Path) -> None:
+    service, app = bound(issuer, calls={STOCK: Callee("https://stock.example", STOCK)}), FastAPI(openapi_url=None)
+
+    @app.get("/stock")
+    async def stock() -> None:
+        async with service.calling(STOCK, "stock.write"):
+            """Nobody comes here."""
+
+    with identified(CA("agents.example"), "agent/reader"):
+        async with service.guarding(app, {("GET", "/stock"): Scope("stock.read")}, tmp_path / "j.jsonl") as (gate, _):
+            at = httpx.ASGITransport(with_peer(gate, Peer(FRONTEND, FOREVER)))
+            async with httpx.AsyncClient(transport=at, base_url=HERE) as client:
+                token = issuer.token(**claims(scope="stock.read"))
+                answer = await client.get("/stock", headers=bearer(token))
+
+    assert (answer.status_code, answer.json()["reason"]) == (403, "would_widen")

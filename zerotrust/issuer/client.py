@@ -1,6 +1,6 @@
 """Asks the issuer as this workload, which authenticates with a JWT-SVID: it has no secret at the issuer."""
 
-import json
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -8,7 +8,8 @@ import httpx
 
 from zerotrust.decision import Denied, Reason
 from zerotrust.issuer.discovery import Discovery
-from zerotrust.limits.answers import MAX_ANSWER, ask
+from zerotrust.limits.answers import MAX_ANSWER, SECONDS, ask
+from zerotrust.limits.strict_json import strict_object
 from zerotrust.spiffe.svid import WorkloadError
 
 CLIENT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe"
@@ -38,14 +39,15 @@ class IssuerClient:
         Raises `Denied`: issuer unavailable, also for a status from 500 on; issuer untrusted; identity unavailable.
         """
         try:
-            form = {**form, **credential(await self._workload.assertion(self.realm.issuer))}
-            url = getattr(await self.realm.metadata(endpoint), endpoint)
-            status, answer = await ask(self._http, "POST", url, most=MAX_ANSWER, data=form)
-            content = json.loads(answer or b"{}")
+            async with asyncio.timeout(SECONDS):
+                form = {**form, **credential(await self._workload.assertion(self.realm.issuer))}
+                url = getattr(await self.realm.metadata(endpoint), endpoint)
+                status, answer = await ask(self._http, "POST", url, most=MAX_ANSWER, data=form)
+            content = strict_object(answer or b"{}")
         except WorkloadError as error:
             raise Denied(Reason.IDENTITY_UNAVAILABLE, str(error)) from error
-        except (httpx.HTTPError, ValueError, RecursionError) as error:
+        except (httpx.HTTPError, ValueError, TimeoutError) as error:
             raise Denied(Reason.ISSUER_UNAVAILABLE, type(error).__name__) from error
-        if not isinstance(content, dict) or status >= 500:
+        if status >= 500:
             raise Denied(Reason.ISSUER_UNAVAILABLE, f"status {status}")
         return status, content

@@ -62,7 +62,10 @@ async def ask(
     headers = {**headers, **PLAIN}
     try:
         # control: issuer-not-redirected
-        async with asyncio.timeout(SECONDS), http.stream(method, url, headers=headers, **options) as answer:
+        async with (
+            asyncio.timeout(SECONDS),
+            http.stream(method, url, headers=headers, follow_redirects=False, **options) as answer,
+        ):
             return answer.status_code, await read(answer, most)
     except TimeoutError as error:
         raise httpx.ReadTimeout(f"no whole answer within {SECONDS} s") from error

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
@@ -23,6 +24,8 @@ from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, LONGEST_JWT_SVID, Svid, W
 SECONDS_TO_WAIT = 5
 """Seconds for an answer of the Workload API, and for the first message of its stream: it takes a few milliseconds."""
 SECONDS_BETWEEN_TRIES = 1
+THREADS = 4
+"""Requests of this process that the Workload API answers at once; each takes a few milliseconds."""
 OVERDUE = 0.75
 """Fraction of an SVID's lifetime.  An authority sends the next SVID at half of it; after `OVERDUE` the stream counts as
 dead."""
@@ -39,6 +42,7 @@ class Workload:
         """`seconds`: to wait for an answer."""
         self._seconds = seconds
         self._client: WorkloadApiClient | None = None
+        self._threads = ThreadPoolExecutor(THREADS, "workload")  # an app's own threads must not keep it waiting
         self._lock = threading.Lock()
         self._svid: Svid | None = None
         self._renewed: list[Callable[[Svid], None]] = []
@@ -71,7 +75,7 @@ class Workload:
         while True:
             client = None
             try:
-                client = await asyncio.to_thread(self._with_client, lambda client: client)
+                client = await self._in_thread(lambda client: client)
                 await self._use_sent_svids(client)
             except WorkloadError as error:
                 log.warning("%s", error)
@@ -114,7 +118,10 @@ class Workload:
         Never store it and never log it: until it expires, its holder can authenticate as this party at that audience.
         Raises `WorkloadError`.
         """
-        return await asyncio.to_thread(self._with_client, lambda client: _jwt(client, audience))
+        return await self._in_thread(lambda client: _jwt(client, audience))
+
+    async def _in_thread(self, fetch: Callable[[WorkloadApiClient], Found]) -> Found:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._with_client, fetch)
 
     def _with_client(self, fetch: Callable[[WorkloadApiClient], Found]) -> Found:
         client = None

@@ -10,7 +10,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zerotrust import checks
+from zerotrust.app import refusing
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.recorder import Recorder
 from zerotrust.call import Call
@@ -155,6 +156,25 @@ class ByScope:
         ]
 
 
+class _WithinScopes:
+    """Asks another engine about what the token's scopes permit."""
+
+    def __init__(self, engine: PolicyEngine) -> None:
+        self._scopes, self._engine, self.version = ByScope(), engine, engine.version
+        self.decide_on, self.decide_each = engine.decide_on, engine.decide_each
+
+    def decide(self, principal: Principal, permission: str, audience: str) -> Decision | Awaitable[Decision]:
+        """Decide by the scopes, and then by the engine."""
+        if not (decision := self._scopes.decide(principal, permission, audience)):  # control: engine-within-scopes
+            return decision
+        return self._engine.decide(principal, permission, audience)
+
+
+def within_scopes(engine: PolicyEngine | None) -> PolicyEngine:
+    """Return an engine that decides by scopes alone, or by this one within them."""
+    return _WithinScopes(engine) if engine else ByScope()
+
+
 class NoneKnown(Revocations):
     """Nothing is known to be revoked: no news of it comes to this gate."""
 
@@ -171,8 +191,8 @@ def check_issuer(issuer: str, audience: str) -> list[str]:
     wrong = []
     if not re.fullmatch(ISSUER, issuer):
         wrong.append(f"issuer={issuer!r}: its name is an https address (RFC 8414 section 2)")
-    if not audience:
-        wrong.append("audience='': write how tokens name this service in `aud`")
+    if not re.fullmatch(r"[\x21-\x7e]{1,512}", audience):
+        wrong.append(f"audience={audience!r}: write how tokens name this service in `aud`")
     return wrong
 
 
@@ -207,8 +227,9 @@ def guard(  # noqa: PLR0913 - what a gate needs, by name
         wrong.append(str(error))
     if wrong:
         raise ValueError("\n".join(wrong))
-    http = http or httpx.AsyncClient(timeout=10)
+    reaching = http or httpx.AsyncClient(timeout=10)
     recorder = Recorder(Journal(journal), audience)
+    app.add_exception_handler(Denied, refusing(recorder))
     gate = Gate(
         app=app,
         routes=table,
@@ -221,8 +242,8 @@ def guard(  # noqa: PLR0913 - what a gate needs, by name
             without_certificate=frozenset(),
             peers={},
         ),
-        keys=SigningKeys(Discovery(issuer, http=http), http=http, freshness=FRESHNESS, clock=time.monotonic),
-        policy=engine or ByScope(),
+        keys=SigningKeys(Discovery(issuer, http=reaching), http=reaching, freshness=FRESHNESS, clock=time.monotonic),
+        policy=within_scopes(engine),
         revocations=NoneKnown(),
         confirm=_never,
         recorder=recorder,
@@ -241,6 +262,7 @@ def guard(  # noqa: PLR0913 - what a gate needs, by name
         await gate(scope, receive, send)
         if scope["type"] == "lifespan":
             recorder.close()
-            await http.aclose()
+            if reaching is not http:
+                await reaching.aclose()
 
     return guarded

@@ -6,13 +6,16 @@ issuer on every call whether the token is still active (RFC 7662).  `SPIFFE_ENDP
 
 import logging
 import re
+import signal
 import ssl
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import uvloop
@@ -20,12 +23,14 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from starlette.applications import Starlette
 
 from zerotrust import checks
+from zerotrust.app import refusing
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.recorder import Recorder
 from zerotrust.checks import names_of
 from zerotrust.context import current_principal
 from zerotrust.decision import Denied, PolicyEngine, Reason
 from zerotrust.gate import Gate
+from zerotrust.hardening.in_flight import OF_A_PARTY
 from zerotrust.hardening.pools import Connections, MCPConnections
 from zerotrust.hardening.server import server
 from zerotrust.identity import Principal, UnverifiedToken, actor_chain
@@ -35,20 +40,21 @@ from zerotrust.issuer.exchange import Exchanger, TokenRequest
 from zerotrust.issuer.introspection import Introspector
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.registry.snapshot import Directory
-from zerotrust.routes import Routes
+from zerotrust.routes import MutualTLS, Routes
 from zerotrust.routing import RouteTable
 from zerotrust.spiffe.svid import SPIFFE_ID
 from zerotrust.spiffe.tls import server_context, use_svid
 from zerotrust.spiffe.workload import Workload
-from zerotrust.standalone.any_issuer import FRESHNESS, ByScope, Claims, NoneKnown, check_issuer
+from zerotrust.standalone.any_issuer import FRESHNESS, Claims, NoneKnown, check_issuer, within_scopes
 from zerotrust.token_validation import Confirmation, Expected, check_chain, signed_claims
 from zerotrust.transport.egress import EgressClients, calling_with
+from zerotrust.transport.logs import log_json_lines
 
 log = logging.getLogger(__name__)
 
 STEPS = tuple(step for step in checks.STEPS if step.id != "revoked")
 """The steps of this gate."""
-_ORIGIN = re.compile(r"https://[a-z0-9.-]+(:[0-9]+)?")
+_ORIGIN = re.compile(r"https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:(?!443$)[1-9][0-9]{0,4})?")
 
 
 class _BoundClaims(Claims):
@@ -89,25 +95,31 @@ class BoundService:
         RFC 8693 section 4.1).  `engine`, `http`: as for `guard`.
         """
         callees = calls or {}
-        workloads = {client: spiffe_id for client, spiffe_id in callers.items() if spiffe_id}
+        workloads = {client: spiffe_id for client, spiffe_id in callers.items() if spiffe_id is not None}
         wrong = check_issuer(issuer, audience)
         for spiffe_id in {*workloads.values(), *(callee.spiffe_id for callee in callees.values())}:
             if not SPIFFE_ID.fullmatch(spiffe_id):
                 wrong.append(f"{spiffe_id!r}: a SPIFFE ID is spiffe://trust-domain/path")
         if len({*workloads.values()}) < len(workloads):  # control: one-client-of-a-workload
             wrong.append("callers: two clients have one SPIFFE ID, and so the tokens of each would be the other's")
+        # control: no-client-named-as-another
+        if named := [name for name in callers if name in workloads.values() and workloads.get(name) != name]:
+            wrong.append(f"callers: the client {named[0]!r} is named as the workload of another client")
         for origin in {address, *(callee.at for callee in callees.values())}:
             if not _ORIGIN.fullmatch(origin):
-                wrong.append(f"{origin!r}: write scheme, name and port, https://name:8443")
+                wrong.append(f"{origin!r}: write scheme and name, and a port unless it is 443: https://name:8443")
+        # control: one-service-at-a-name
+        if len({urlsplit(callee.at).hostname for callee in callees.values()}) < len(callees):
+            wrong.append("calls: two services have one name, and so each would get the tokens for the other")
         if wrong:
             raise ValueError("\n".join(wrong))
-        self._address, self._workloads, self._chains, self._engine = address, workloads, chains, engine or ByScope()
+        self._address, self._workloads, self._chains, self._engine = address, workloads, chains, within_scopes(engine)
         self._addresses = {audience: callee.at for audience, callee in callees.items()}
         self._directory = Directory(
             names={callee.at: httpx.URL(callee.at).host for callee in callees.values()},
             parties={httpx.URL(callee.at).host: callee.spiffe_id for callee in callees.values()},
         )
-        self._http = http or httpx.AsyncClient(timeout=10)
+        self._callers, self._http = frozenset(callers), http
         self._expected = Expected(
             issuer=issuer,
             audience=audience,
@@ -122,15 +134,17 @@ class BoundService:
         """Return the principal of a token, whose party is the workload that it was issued to.  Raises `Denied`."""
         claims = signed_claims(token, key, _BoundClaims)
         caller = claims.check(token, expected, now)
+        if caller.client not in self._callers:  # control: bound-known-caller
+            raise Denied(Reason.UNKNOWN_PARTY, caller.client)
         party = self._workloads.get(caller.client, caller.client)
         try:
-            actors = actor_chain(claims.act)
+            actors = tuple(self._workloads.get(actor, actor) for actor in actor_chain(claims.act))
         except ValueError as error:
             raise Denied(Reason.BAD_CLAIM, str(error)) from error
         if actors and not self._chains:  # control: bound-chain-expected
             raise Denied(Reason.BAD_CLAIM, "act: no agent may act for a user here; write chains=True")
         if actors:
-            check_chain(actors, {caller.client, party})  # control: bound-chain-checked
+            check_chain(actors, {party})  # control: bound-chain-checked
         bound = claims.cnf or claims.zt_cnf
         return replace(caller, party=party, actors=actors, key_thumbprint=bound.jkt if bound else None)
 
@@ -156,6 +170,10 @@ class BoundService:
             async with self.guarding(app, routes, journal) as (gate, context):
                 await server(gate, host=host, port=port, tls=context).serve()
 
+        log_json_lines()
+        signal.signal(
+            signal.SIGTERM, lambda *_: sys.exit()
+        )  # also as the first process; and the last records are written
         uvloop.run(serve())
 
     @asynccontextmanager
@@ -163,8 +181,16 @@ class BoundService:
         self, app: Starlette, routes: Routes, journal: Path
     ) -> AsyncIterator[tuple[Gate, ssl.SSLContext]]:
         """Run the block with the gate around the app, and the TLS context to serve it with."""
-        expected, http, workload, revocations = self._expected, self._http, Workload(), NoneKnown()
+        expected, workload, revocations = self._expected, Workload(), NoneKnown()
+        if (
+            unknown := {name for row in routes.values() if isinstance(row, MutualTLS) for name in row.names}
+            - self._workloads.keys()
+        ):
+            raise ValueError(f"{', '.join(sorted(unknown))}: not among the callers with a SPIFFE ID")
         table, recorder = RouteTable(routes, app), Recorder(Journal(journal), expected.audience)
+        app.add_exception_handler(Denied, refusing(recorder))
+        limits = httpx.Limits(max_connections=OF_A_PARTY * (len(self._callers) + 1))  # no caller takes another's
+        http = self._http or httpx.AsyncClient(timeout=10, limits=limits)
         async with workload.running():
             context = server_context(workload.svid, certificate_needed=not expected.without_certificate)
             calls = Connections(self._directory, workload.svid)
@@ -202,5 +228,6 @@ class BoundService:
                 yield gate, context
             finally:
                 await self._egress.close()
-                await http.aclose()
+                if http is not self._http:
+                    await http.aclose()
                 recorder.close()
