@@ -1,0 +1,116 @@
+"""What the API server refuses, by start/kubernetes/admission.yaml, and whom it lets through.
+
+`.ci/kubernetes` runs this.  It needs the namespaces and the policies alone: its pod is on no node, and has no image.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+pytestmark = pytest.mark.kubernetes
+OF_PEOPLE = ["--as=carol", "--as-group=system:masters"]
+"""One who may do everything: that Kubernetes' roles refuse her nothing shows that a refusal is the policy's."""
+BREAK_GLASS = [*OF_PEOPLE, "--as-group=zero-trust:break-glass"]
+NAMESPACES = ["zero-trust", "zero-trust-attestation", "spire-system"]
+DIGEST, TAG = "nowhere.example/none@sha256:" + 64 * "0", "nowhere.example/none:1"
+FOR_ONE_GROUP = "is for the group zero-trust:break-glass alone"
+ENTER = [["exec", "nobody", "--", "sh"], ["attach", "nobody"]]
+DEBUG = ["debug", "nobody", "--profile=restricted", "--target=party", "-c", "beside"]
+CLOSED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+USER = {"runAsNonRoot": True, "runAsUser": 47823, "seccompProfile": {"type": "RuntimeDefault"}}
+SPIFFE = "spire.spiffe.io/v1alpha1"
+IDENTITIES = [
+    {"kind": "ClusterSPIFFEID", "spec": {"spiffeIDTemplate": "spiffe://agents.example/agent/reader"}},
+    {
+        "kind": "ClusterStaticEntry",
+        "spec": {
+            "spiffeID": "spiffe://agents.example/agent/reader",
+            "parentID": "spiffe://agents.example/x",
+            "selectors": ["k8s:ns:x"],
+        },
+    },
+]
+
+
+def kubectl(*arguments: str, given: object = None) -> str:
+    """Run kubectl; return what it prints, errors as well."""
+    text = None if given is None else json.dumps(given)
+    run = subprocess.run(["kubectl", *arguments], input=text, stdout=-1, stderr=-2, text=True, timeout=60, check=False)  # noqa: S603, S607
+    return run.stdout
+
+
+def pod(image: str, first: str = DIGEST) -> dict[str, object]:
+    closed = {"securityContext": CLOSED}
+    spec = {
+        "nodeSelector": {"nowhere": "yes"},
+        "automountServiceAccountToken": False,
+        "securityContext": USER,
+        "initContainers": [{"name": "first", "image": first, **closed}],
+        "containers": [{"name": "party", "image": image, **closed}],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "nobody"}, "spec": spec}
+
+
+@pytest.fixture(params=NAMESPACES)
+def namespace(request: pytest.FixtureRequest) -> Iterator[str]:
+    kubectl("-n", request.param, "delete", "pod", "nobody", "--ignore-not-found", "--now")
+    assert "created" in (said := kubectl("-n", request.param, "create", "-f", "-", given=pod(DIGEST))), said
+    yield request.param
+    kubectl("-n", request.param, "delete", "pod", "nobody", "--now")
+
+
+def test_nobody_enters_a_pod_but_one_group(namespace: str) -> None:
+    for enter in ENTER:
+        assert FOR_ONE_GROUP in (said := kubectl("-n", namespace, *OF_PEOPLE, *enter)), said
+        assert "does not have a host assigned" in (said := kubectl("-n", namespace, *BREAK_GLASS, *enter)), said
+
+
+def test_nobody_adds_a_debug_container_but_one_group_and_that_by_digest(namespace: str) -> None:
+    added = ["-n", namespace, "get", "pod", "nobody", "-o", "jsonpath={.spec.ephemeralContainers[*].name}"]
+    assert FOR_ONE_GROUP in (said := kubectl("-n", namespace, *OF_PEOPLE, *DEBUG, f"--image={DIGEST}")), said
+    if namespace != "spire-system":
+        assert f"image {TAG} has no digest" in kubectl("-n", namespace, *BREAK_GLASS, *DEBUG, f"--image={TAG}")
+    assert not kubectl(*added)
+
+    kubectl("-n", namespace, *BREAK_GLASS, *DEBUG, f"--image={DIGEST}")
+    assert kubectl(*added) == "beside"
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES[:2], indirect=True)
+def test_an_image_without_a_digest_is_refused_also_in_a_pod_that_runs(namespace: str) -> None:
+    create = ["-n", namespace, "create", "--dry-run=server", "-f", "-"]
+    for tagged in pod(TAG), pod(DIGEST, first=TAG):
+        assert f"image {TAG} has no digest" in (said := kubectl(*create, given=tagged)), said
+    change = ["-n", namespace, "set", "image", "pod/nobody"]
+    assert f"image {TAG} has no digest" in (said := kubectl(*change, f"party={TAG}")), said
+    assert "image updated" in (said := kubectl(*change, f"party={DIGEST[:-1]}1")), said
+
+
+@pytest.fixture
+def roles() -> Iterator[None]:
+    """Let carol and dave write SPIRE's objects; dave is also the pipeline."""
+    verbs = ["--verb=create,update,patch,delete,get"]
+    writer = ["clusterrole", "writes-spire", *verbs, "--resource=clusterspiffeids.spire.spiffe.io"]
+    kubectl("create", *writer, "--resource=clusterstaticentries.spire.spiffe.io")
+    kubectl("create", "clusterrolebinding", "writes-spire", "--clusterrole=writes-spire", "--user=carol", "--user=dave")
+    kubectl("create", "clusterrolebinding", "pipeline-dave", "--clusterrole=zero-trust-pipeline", "--user=dave")
+    yield
+    kubectl("delete", "clusterrolebinding", "writes-spire", "pipeline-dave")
+    kubectl("delete", "clusterrole", "writes-spire")
+
+
+@pytest.mark.usefixtures("roles")
+@pytest.mark.parametrize("identity", IDENTITIES, ids=lambda one: str(one["kind"]))
+def test_identities_are_written_by_the_pipeline_alone(identity: dict[str, object]) -> None:
+    given = {"apiVersion": SPIFFE, "metadata": {"name": "mine"}, **identity}
+    refused = "carol may not issue identities"
+    assert refused in (said := kubectl("--as=carol", "create", "-f", "-", given=given)), said
+    try:
+        assert "created" in (said := kubectl("--as=dave", "create", "-f", "-", given=given)), said
+        label = ["label", str(identity["kind"]), "mine", "a=b"]
+        assert refused in (said := kubectl("--as=carol", *label)), said
+        assert refused in (said := kubectl("--as=carol", "delete", str(identity["kind"]), "mine")), said
+    finally:
+        assert "deleted" in (said := kubectl("--as=dave", "delete", str(identity["kind"]), "mine")), said
