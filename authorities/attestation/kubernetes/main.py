@@ -1,8 +1,10 @@
 """The verifier of a node: tells SPIRE's agent which party a process is, and reports drift to the registry.
 
 The agent's plugin hands over a pidfd.  The answer is a line, `party:NAME`, or nothing: then the process gets no
-identity.  Each question measures the container again, as in `authorities/attestation/containers`.
-The authority's own identity comes from SPIRE as well, and for that it vouches for its own process, and no other.
+identity.  A container is measured and watched as in `authorities/attestation/containers`, and measured again where the
+last look is too old.
+
+The authority's own identity comes from SPIRE as well, for which it vouches for its own process, and no other.
 """
 
 import asyncio
