@@ -17,6 +17,8 @@ NAMESPACE, OF_ATTESTATION, OF_SPIRE = "zero-trust", "zero-trust-attestation", "s
 PORT, KEYCLOAK, PEOPLE = 8443, "keycloak", "people"
 SPIRE_KEYS = f"spire-server.{OF_SPIRE}.svc"
 """Where Keycloak reads the keys of JWT-SVIDs."""
+PROTOCOLS = {"agent": "a2a", "tool": "mcp"}
+"""What rossoctl's labels call the protocol of a party, by the first word of its name."""
 PUT_BACK = 10
 """Seconds by which SPIRE puts notBefore before the time of issue; our own limit leaves room for 5."""
 SHORT = 110
@@ -98,7 +100,12 @@ def _party(registry: Registry, name: str) -> Iterator[Object]:
         "containers": [container],
         "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": label(name)}}],
     }
-    template = {"metadata": {"labels": app}, "spec": pod}
+    # A sidecar of rossoctl would end our TLS.
+    template = {"metadata": {"labels": {**app, "rossoctl.io/inject": "disabled"}}, "spec": pod}
+    protocol = PROTOCOLS.get(name.partition("/")[0])
+    labels = {"zero-trust": "party", "app.kubernetes.io/name": label(name)}
+    if protocol:
+        labels[f"protocol.rossoctl.io/{protocol}"] = ""
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     ports = [{"port": 443, "targetPort": PORT}]
     yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata, "automountServiceAccountToken": False}
@@ -107,7 +114,7 @@ def _party(registry: Registry, name: str) -> Iterator[Object]:
     yield {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {**metadata, "labels": {"zero-trust": "party"}},
+        "metadata": {**metadata, "labels": labels},
         "spec": {"selector": {"matchLabels": app}, "template": template},
     }
 

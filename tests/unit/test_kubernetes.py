@@ -150,3 +150,13 @@ def test_what_is_tried_is_what_the_policies_allow(registry: Registry) -> None:
     assert reach.allowed(registry, "agent/writer") < targets.keys()
     assert "agent/reader" not in reach.allowed(registry, "agent/writer")
     assert reach.allowed(registry, KEYCLOAK) == {"database", "keys", registry.authorities.registry}
+
+
+def test_no_sidecar_is_let_into_a_pod_and_each_protocol_is_labelled(registry: Registry) -> None:
+    for name, deployment in objects(registry, "Deployment").items():
+        assert deployment["spec"]["template"]["metadata"]["labels"]["rossoctl.io/inject"] == "disabled"
+        assert deployment["metadata"]["name"] in objects(registry, "Service")
+        labels = deployment["metadata"]["labels"]
+        protocols = [label for label in labels if label.startswith("protocol.rossoctl.io/")]
+        kinds = {"agent": ["protocol.rossoctl.io/a2a"], "tool": ["protocol.rossoctl.io/mcp"]}
+        assert protocols == kinds.get(name.partition("-")[0], [])
