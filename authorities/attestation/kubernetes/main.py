@@ -101,8 +101,8 @@ class Verifier:
                 await asyncio.get_running_loop().sock_sendall(connection, answer.encode())
             except NotAttestedError as error:
                 self._refuse(str(error), who.pid)
-            except OSError as error:  # the agent no longer waits
-                self._log("not answered", why=str(error), pid=who.pid)
+            except OSError as error:  # the agent no longer waits; the party asks again
+                self._refuse(f"not answered: {error}", who.pid)
             finally:
                 self._asked[caller] -= 1
                 self._asked += Counter()  # without those that are 0
