@@ -33,7 +33,7 @@ FOLDER, MANIFESTS = ROOT / "run" / "kubernetes", ROOT / "start" / "kubernetes"
 YEAR = 365
 STARTS_WITHIN = 120
 """Seconds in which the pod of a job has to start."""
-OTHERS = KEYCLOAK, "database", "tools"
+OTHERS = KEYCLOAK, "database", "spire-plugin", "tools"
 """The images that are no party's."""
 IMAGE = re.compile(r"(?P<name>\S+/(?P<last>[a-z0-9-]+))@(?P<digest>sha256:[0-9a-f]{64})")
 STALE = """\

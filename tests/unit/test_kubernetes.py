@@ -66,12 +66,12 @@ def test_without_a_rule_of_its_own_a_pod_connects_nowhere(registry: Registry) ->
 def test_each_identity_needs_account_image_and_the_word_of_our_verifier(registry: Registry) -> None:
     found = objects(registry, "ClusterSPIFFEID")
     assert len(found) == len(registry.launched) + 1
-    for name in registry.launched:
+    for name in images(registry):
         spec = found[label(name)]["spec"]
         assert spec["spiffeIDTemplate"] == registry.id(name)
         assert registry.dns_name(name) in spec["dnsNameTemplates"]
         assert spec["workloadSelectorTemplates"] == [
-            "k8s:ns:zero-trust",
+            f"k8s:ns:{kubernetes.OF_ATTESTATION if name == registry.authorities.attestation else kubernetes.NAMESPACE}",
             f"k8s:sa:{label(name)}",
             f"k8s:container-image:{images(registry)[name]}",  # no container's image has a name without tag and digest
             f"zt:party:{name}",
