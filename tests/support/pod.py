@@ -50,7 +50,7 @@ class Node(Machine):
     mounts, environ, hosts, rules = MOUNTS, ENVIRON, HOSTS, KUBERNETES
     same = SAME | {"ZT_DEPLOYMENT": DEPLOYMENT}
 
-    def verifier(self, drift: Drift, pid: int = 0) -> Verifier:
+    def verifier(self, drift: Drift, pid: int = 0, within: float = 60) -> Verifier:
         """The verifier, which takes the process `pid` for its own."""
         self.logged: list[str] = []
         return Verifier(
@@ -59,7 +59,7 @@ class Node(Machine):
             drift,
             lambda _event, **fields: self.logged.append(str(fields.get("why", ""))),
             pid=pid,
-            within=60,
+            within=within,
             caller=lambda pid: ("pod", pid),
         )
 

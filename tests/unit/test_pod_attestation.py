@@ -66,6 +66,16 @@ async def test_more_questions_than_can_be_answered_get_no_answer(node: Node, mon
     assert len(node.logged) < asked
 
 
+async def test_every_file_is_looked_at_again_without_a_question(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    async with Drift(lambda *_, **__: None) as drift:
+        with patch.object(drift, "look") as look:
+            looking = asyncio.create_task(node.verifier(drift, within=0.001).look())
+            await until(lambda: look.await_count > 1)
+            looking.cancel()
+            await asyncio.wait([looking])
+
+
 def test_what_kubernetes_adds_to_each_container_is_known_in_pods_alone() -> None:
     facts = Facts(STATUS, MOUNTS.encode(), COMMAND, ENVIRON, HOSTS)
     own = Own(Node.same, kept_places(MOUNTS.encode(), KUBERNETES), KUBERNETES)

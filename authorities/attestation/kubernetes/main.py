@@ -1,8 +1,7 @@
 """The verifier of a node: tells SPIRE's agent which party a process is, and reports drift to the registry.
 
 The agent's plugin hands over a pidfd.  The answer is a line, `party:NAME`, or nothing: then the process gets no
-identity.  A container is measured and watched as in `authorities/attestation/containers`, and measured again where the
-last look is too old.
+identity.  A container is measured and watched as in `authorities/attestation/containers`.
 
 The authority's own identity comes from SPIRE as well, for which it vouches for its own process, and no other.
 """
@@ -119,6 +118,15 @@ class Verifier:
             raise NotAttestedError(f"{target.party}: changed: {files}")
         return target.party
 
+    async def look(self) -> None:
+        """Look at every file of all parties, so often that no question waits for it; until cancelled.
+
+        SPIRE renews certificates without a question, and a change below the overlay is not reported to its watcher.
+        """
+        while True:
+            await asyncio.sleep(self._within / 2)
+            await self._drift.look()
+
     def _refuse(self, why: str, pid: int = 0) -> None:
         if self._refusals.take(1):
             self._log("refused", why=why, pid=pid)
@@ -179,9 +187,8 @@ async def serve(settings: Settings) -> None:
         await asyncio.to_thread(containers.read_own_image)
         within = registry.freshness.x509_svid * 3 / 4
         verifier = Verifier(own.attestation, containers, drift, log, pid=os.getpid(), within=within)
-        await asyncio.gather(
-            verifier.serve(SOCKET), _report(settings.registry, own.registry, Source(workload, drift), workload)
-        )
+        reporting = _report(settings.registry, own.registry, Source(workload, drift), workload)
+        await asyncio.gather(verifier.serve(SOCKET), verifier.look(), reporting)
 
 
 async def _report(address: str, party: str, source: Source, workload: Workload) -> None:
