@@ -66,6 +66,17 @@ async def test_more_questions_than_can_be_answered_get_no_answer(node: Node, mon
     assert len(node.logged) < asked
 
 
+async def test_a_question_is_given_up_when_the_plugin_no_longer_waits(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "SECONDS_FOR_AN_ANSWER", 0)
+    assert await ask(node.proc / "s", pid := node.start()) == ""
+    assert node.logged == ["not answered in time "]
+
+    monkeypatch.undo()
+    assert await ask(node.proc / "s", pid) == "party:agent/reader\n"  # the examination has gone on
+
+
 async def test_every_file_is_looked_at_again_without_a_question(tmp_path: Path) -> None:
     node = Node(tmp_path)
     async with Drift(lambda *_, **__: None) as drift:

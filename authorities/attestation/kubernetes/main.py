@@ -38,6 +38,8 @@ SOCKET = Path("/run/verifier/verifier.sock")
 DEPLOYMENT = "/app/start/kubernetes.yaml"
 SECONDS_FOR_A_QUESTION = 1
 """Seconds until the agent, which has connected, has handed over the pidfd."""
+SECONDS_FOR_AN_ANSWER = 10
+"""Seconds for which the plugin waits; what is examined then is examined to its end, for the next question."""
 MOST_QUESTIONS, MOST_OF_CONTAINER = 64, 8
 """Questions that are answered at once, and those about the processes of one container; a party asks one at a time."""
 
@@ -96,12 +98,13 @@ class Verifier:
                 return
             self._asked[caller] += 1
             try:
-                answer = f"party:{await self.party_of(who)}\n"
+                async with asyncio.timeout(SECONDS_FOR_AN_ANSWER):
+                    answer = f"party:{await self.party_of(who)}\n"
                 await asyncio.get_running_loop().sock_sendall(connection, answer.encode())
             except NotAttestedError as error:
                 self._refuse(str(error), who.pid)
             except OSError as error:  # the agent no longer waits; the party asks again
-                self._refuse(f"not answered: {error}", who.pid)
+                self._refuse(f"not answered in time {error}", who.pid)
             finally:
                 self._asked[caller] -= 1
                 self._asked += Counter()  # without those that are 0
