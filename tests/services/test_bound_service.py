@@ -1,6 +1,8 @@
 """Rung 2: a service that is guarded by tokens bound to workloads, of any issuer."""
 
+import asyncio
 import json
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from unittest.mock import patch
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from fastapi import FastAPI
 
 from testkit import CA, Issuer
@@ -20,7 +23,7 @@ from zerotrust.hardening.pools import Connections
 from zerotrust.hardening.server import server
 from zerotrust.registry.snapshot import Directory
 from zerotrust.routes import MutualTLS
-from zerotrust.spiffe.svid import Peer
+from zerotrust.spiffe.svid import Peer, Svid
 from zerotrust.standalone import bound_service
 from zerotrust.standalone.bound_service import BoundService
 
@@ -172,6 +175,39 @@ async def listening(running: AsyncExitStack, service: BoundService, app: FastAPI
     )
     port = await running.enter_async_context(waiting.serving(server(gate, host="localhost", port=0, tls=context)))
     return f"https://localhost:{port}"
+
+
+async def test_a_renewed_identity_is_shown_and_one_token_without_a_chain_is_not_sent_on(
+    issuer: Issuer, tmp_path: Path
+) -> None:
+    ca, app, renewals = CA("agents.example"), FastAPI(openapi_url=None), list[Callable[[Svid], None]]()
+
+    @app.get("/stock")
+    async def ask_stock() -> None:
+        async with quotes.calling(STOCK, "stock.read"):
+            """Nobody comes here."""
+
+    class Renewed(Workload):
+        def on_renewal(self, call: Callable[[Svid], None]) -> None:
+            renewals.append(call)
+
+    first, second = (ca.svid("agent/reader", dns="localhost") for _ in range(2))
+    quotes = bound(issuer, chains=True, calls={STOCK: Callee("https://localhost:1", STOCK)})
+    issuer.chain_claim = "nobody_reads_it"
+    async with AsyncExitStack() as running:
+        with patch.object(bound_service, "Workload", lambda: Renewed(first)):
+            here = await listening(running, quotes, app, tmp_path / "quotes")
+        for renew in renewals:
+            renew(second)
+        _, writer = await asyncio.open_connection("localhost", httpx.URL(here).port, ssl=ca.for_users())
+        shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        writer.close()
+        connections = Connections(Directory({here: "localhost"}, {"localhost": QUOTES}), ca.svid("", ids=[FRONTEND]))
+        http = await running.enter_async_context(httpx.AsyncClient(transport=connections))
+        answer = await http.get(f"{here}/stock", headers=bearer(issuer.token(**claims(azp="shop", scope="stock.read"))))
+
+    assert shown == second.certificate.public_bytes(Encoding.DER)
+    assert answer.json()["reason"] == "exchange_refused"
 
 
 def test_an_error_names_all_that_is_wrong_with_its_repair() -> None:

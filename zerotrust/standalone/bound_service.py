@@ -5,6 +5,7 @@ issuer on every call whether the token is still active (RFC 7662).  `SPIFFE_ENDP
 """
 
 import logging
+import os
 import re
 import signal
 import ssl
@@ -191,6 +192,9 @@ class BoundService:
         app.add_exception_handler(Denied, refusing(recorder))
         limits = httpx.Limits(max_connections=OF_A_PARTY * (len(self._callers) + 1))  # no caller takes another's
         http = self._http or httpx.AsyncClient(timeout=10, limits=limits)
+        log.warning(
+            "Waiting for an identity: %s", os.environ.get("SPIFFE_ENDPOINT_SOCKET", "set SPIFFE_ENDPOINT_SOCKET")
+        )
         async with workload.running():
             context = server_context(workload.svid, certificate_needed=not expected.without_certificate)
             calls = Connections(self._directory, workload.svid)

@@ -78,13 +78,17 @@ async def end_sign_ins(place: Place) -> list[str]:
 
     Raises `CommandError`, also if Keycloak did not confirm it; the files are deleted then, too.
     """
-    ended, failed = list[str](), list[str]()
+    ended, failed, unfit = list[str](), list[str](), list[CommandError]()
     for door in REGISTRY, POLICY_AUTHORITY:
         try:
             if user := await Keeper(client_at(place.issuer, door.client, door.scope, ca=place.ca)).end():
                 ended.append(f"{user} at {door.called}")
         except (LoginError, httpx.HTTPError, OSError) as error:
             failed.append(str(error) or type(error).__name__)
+        except CommandError as error:  # the other file is deleted all the same
+            unfit.append(error)
+    for error in unfit:
+        raise error
     if failed:
         why = f"The files are deleted, but Keycloak did not confirm the sign-out ({'; '.join(failed)})"
         raise CommandError(f"{why}: the sign-in ends by itself after 15 minutes.", "keycloak_unconfirmed")
