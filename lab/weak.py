@@ -58,9 +58,10 @@ class GateAsDependency(Service):
 
     def guard(self, app: Starlette, routes: Routes, **how: Any) -> ASGIApp:
         """Return the app unchanged, because its routes have the gate as a dependency."""
+        router = app.router.middleware_stack
         gate = super().guard(app, routes, **how)
         assert isinstance(gate, Gate)  # noqa: S101 - for the type checker
-        self._gate = gate
+        self._gate, app.router.middleware_stack = gate, router  # the router runs first
         return app
 
     async def _admit(self, request: Request) -> None:

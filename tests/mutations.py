@@ -48,6 +48,7 @@ SOURCES = {
 }
 TESTS = {
     "standalone.any_issuer": "services/test_any_issuer attacks/test_x_services",
+    "standalone.bound_service": "services/test_bound_service attacks/test_x_services",
     "authority.names": "unit/test_console services/test_console",
     "authority.visible": "unit/test_terminal unit/test_policy_unread",
     "authzen.client": "unit/test_authzen_client services/test_authzen",

@@ -184,7 +184,7 @@ def _add_operator_routes(app: FastAPI, service: Service, parties: Parties, revoc
 
     @app.post("/parties/{name:path}/suspend")
     async def suspend(name: str, why: Cause) -> dict[str, Any]:
-        keycloak = await parties.suspend(name, f"{why.cause} (operator {current_principal().subject})")
+        keycloak = await parties.suspend(name, why.cause, current_principal().subject)
         await service.recorder.write(_change("suspend", name, why.cause))
         return {"party": parties.describe(name), "keycloak": keycloak}
 

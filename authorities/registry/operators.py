@@ -52,16 +52,21 @@ class Parties:
         self._stream.note_read("attestation", time.monotonic() - max(0.0, time.time() - at))
         return new
 
-    async def suspend(self, name: str, cause: str) -> str:
+    async def suspend(self, name: str, cause: str, operator: str) -> str:
         """Revoke a party in the registry first, then at the realm.  Return the result of notifying the realm.
 
-        Raises `Denied` for the program that operators sign in with and for the policy authority, because no operator
-        could reinstate it.  When the policies that it has signed end, nothing is permitted to operators either.
+        `operator`: the caller's user id, or its SPIFFE ID.
+        Raises `Denied` for the program that operators sign in with, for the policy authority and for the caller itself,
+        because nobody might be left who could reinstate it.  When the policies that the policy authority has signed
+        end, nothing is permitted to operators either.
         """
         party, authorities = self._party(name), self._stream.snapshot.registry.authorities
+        if operator == self._id(name):  # control: suspends-not-itself
+            raise Denied(RegistryReason.WOULD_LOCK_OUT, name)
         if name == authorities.policy or (party and party.id == "client" and self._own in party.may_call):
             raise Denied(RegistryReason.WOULD_LOCK_OUT, name)
-        await self._revoke(name, cause)
+        async with self._kept.turn_of(operator):
+            await self._revoke(name, f"{cause} (operator {operator})")
         if name == authorities.attestation:
             return NOT_FOR_ATTESTATION
         return NOT_FOR_ITSELF if name == self._own else await self._notifier.notify(self._subject(name))

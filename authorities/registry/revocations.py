@@ -1,6 +1,5 @@
 """Revocations by operators, besides parties: users, sessions, and tokens with all tokens derived from them."""
 
-import asyncio
 from itertools import islice
 from typing import Annotated, Any, Literal
 from unicodedata import category
@@ -64,13 +63,12 @@ class OperatorRevocations(Shielding):
     def __init__(self, stream: Stream, kept: State, realm: Administration, notifier: Notifier) -> None:
         super().__init__()
         self._stream, self._kept, self._realm, self._notifier = stream, kept, realm, notifier
-        self._one_at_a_time = asyncio.Lock()
 
     async def revoke(self, revocation: Revocation, operator: str) -> str:
         """Revoke, and return the result of notifying the realm.  Raises `Denied` if there is no such user.
 
-        `operator` is the caller's user id.  Operators cannot revoke themselves, because the last one could not undo it.
-        So an operator who revokes another one stays, and can reinstate.
+        `operator` is the caller's user id, or its SPIFFE ID.  Operators cannot revoke themselves, because the last one
+        could not undo it.  So an operator who revokes another one stays, and can reinstate.
         """
         kind, name = revocation.kind, await self._id(revocation)
         if (kind, name) == ("user", operator):
@@ -85,10 +83,7 @@ class OperatorRevocations(Shielding):
 
         Shielded, so that the next one waits until this is on the disk even if this caller is cut off.
         """
-        async with self._one_at_a_time:
-            # Of two operators who revoke each other at the same moment, one must stay.
-            if ("user", operator) in self._kept.revoked:  # control: revoked-operator-revokes-nobody
-                raise Denied(Reason.REVOKED, f"user {operator}")
+        async with self._kept.turn_of(operator):
             await self._stream.change(kind, name, cause, pending=kind != "token")
 
     async def reinstate(self, revocation: Revocation) -> str:

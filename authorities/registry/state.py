@@ -1,5 +1,6 @@
 """The revocations, each change numbered, and the number of each document; on the disk before they are sent."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -26,6 +27,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from zerotrust.decision import Denied, Reason
 from zerotrust.revocation_list import MOST_FORGOTTEN, Kind, Revocable, RevocationList
 from zerotrust.shielded import Shielding, shielded
 
@@ -75,9 +77,22 @@ class State(Shielding):
         self._engine: AsyncEngine = create_async_engine(f"sqlite+aiosqlite:///{path}")
         event.listen(self._engine.sync_engine, "connect", _sync_once)
         self.number = 0
-        self._all = RevocationList()
+        self._all, self._operators = RevocationList(), asyncio.Lock()
         self.pending: set[Revocable] = set()
         """The subjects of whose revocation the realm has still to be notified."""
+
+    @asynccontextmanager
+    async def turn_of(self, operator: str) -> AsyncIterator[None]:
+        """Run the block while no other operator revokes or suspends; `operator` is a user's id, or a SPIFFE ID.
+
+        Of two operators who end each other at the same moment, one must stay: raises `Denied` for one who was revoked
+        while waiting.
+        """
+        async with self._operators:
+            # control: revoked-operator-revokes-nobody
+            if {("user", operator), ("party", operator)} & self.revoked.keys():
+                raise Denied(Reason.REVOKED, operator)
+            yield
 
     @property
     def revoked(self) -> dict[Revocable, str]:

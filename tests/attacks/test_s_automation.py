@@ -1,5 +1,6 @@
 """S. Operators by machine, and kept sign-ins: who operates beyond what was registered, or in an operator's place."""
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tests.support.attack_registry import Registered, with_registry
 from tests.support.ca import workload
 from tests.support.operator import token_of
 from tests.support.system import POLICY, registry
+from zerotrust.decision import Reason
 from zerotrust.registry.model import Registry
 from zerotrust.revocation_list import SIGN_IN_LIFE
 from zerotrust.runtime import policy_of
@@ -39,6 +41,7 @@ async def test_a_registration_that_gives_operations_away() -> Tries:
     ):
         raw = registry().model_dump()
         raw["parties"][client]["delegates"].append(scope)
+        raw["parties"][AUTOMATION]["delegates"].remove(scope)
         yield _approved(raw, "for parties with operates alone").stopped_by("operating-scope-reserved")
     for callee, scope in (("orchestrator", "task.run"), ("inference", "inference.run")):
         raw = registry().model_dump()
@@ -104,6 +107,42 @@ async def test_a_token_of_a_party_that_operates_in_other_hands(target: Registere
 async def test_a_users_token_without_a_session(target: Target) -> Tries:
     for party in ("orchestrator", "agent/reader", "tool/documents"):
         yield await target.send(party, target.token(party, sid=None))
+
+
+@attack(509, with_registry)
+async def test_a_party_that_operates_suspends_itself(target: Registered) -> Tries:
+    tried = await target.send(REGISTRY, operating(target), path=f"/parties/{AUTOMATION}/suspend", body={"cause": "x"})
+    tried.effect = tried.answer.status_code == 200
+    yield tried
+
+
+@attack(510, with_registry)
+async def test_an_operator_and_a_party_that_operates_end_each_other(target: Registered) -> Tries:
+    """The party has asked who olga is, and before Keycloak answers, she suspends it."""
+    asked, suspended = asyncio.Event(), asyncio.Event()
+
+    async def user_id(name: str) -> str:
+        asked.set()
+        await suspended.wait()
+        return name
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(target.clients, "user_id", user_id)
+        body = {"kind": "user", "name": "olga", "cause": "a coup"}
+        token = operating(target, scope="registry.revoke")
+        revoking = asyncio.create_task(target.send(REGISTRY, token, path="/revocations", body=body))
+        await asked.wait()
+        stopped = await target.send(
+            REGISTRY,
+            target.operating(sub="olga"),
+            path=f"/parties/{AUTOMATION}/suspend",
+            body={"cause": "it is compromised"},
+        )
+        suspended.set()
+        refused = await revoking
+    assert stopped.answer.status_code == 200
+    out = ("user", "olga") in target.system.revocations.revoked
+    yield Attempt(str(refused.answer.status_code), out, refused.reasons, Reason.REVOKED)
 
 
 class Kept(Scene):

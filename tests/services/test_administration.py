@@ -65,7 +65,7 @@ async def test_what_is_asked_at_the_same_time_is_asked_with_one_token(
     [
         ("token", httpx.Response(401, json={"error": "invalid_client"}), "Keycloak: no token: 401, invalid_client"),
         ("token", httpx.Response(502, text="<html>"), "Keycloak: issuer_unavailable: "),
-        ("token", httpx.Response(200, json=[]), "Keycloak: issuer_unavailable: status 200"),
+        ("token", httpx.Response(200, json=[]), "Keycloak: issuer_unavailable: NotAnObject"),
         ("token", httpx.Response(200, json={"access_token": "ours"}), "Keycloak: 'expires_in'"),
         ("token", httpx.Response(200, text="[" * 100_000), "Keycloak: "),
         ("clients", httpx.Response(403, json={"error": "forbidden"}), "Keycloak: 403"),

@@ -193,7 +193,7 @@ async def test_a_renewed_identity_is_shown_and_one_token_without_a_chain_is_not_
 
     first, second = (ca.svid("agent/reader", dns="localhost") for _ in range(2))
     quotes = bound(issuer, chains=True, calls={STOCK: Callee("https://localhost:1", STOCK)})
-    issuer.chain_claim = "nobody_reads_it"
+    issuer.chain_claim = "zt_act"  # which nobody reads here
     async with AsyncExitStack() as running:
         with patch.object(bound_service, "Workload", lambda: Renewed(first)):
             here = await listening(running, quotes, app, tmp_path / "quotes")

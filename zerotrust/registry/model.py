@@ -27,6 +27,8 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 OPERATORS = "/operators"
 """The group of users who may suspend, revoke and reinstate at the registry."""
+OF_OPERATORS = frozenset({"registry.admin", "policy.admin"})
+"""Their scopes.  All others of the registry and of the policy authority are for parties that operate by themselves."""
 
 
 class Entry(BaseModel):
@@ -320,7 +322,8 @@ class Registry(Entry):
                     f"{key}.may_call: with operates, the registry, the policy authority, or both, and no other"
                 )
             return found
-        own = {scope for other in self.parties.values() if other.operates for scope in other.delegates}
+        doors = self.authorities.registry, self.authorities.policy
+        own = {scope for door in doors for scope in self.scopes_at(door)} - OF_OPERATORS
         if reserved := own.intersection(party.delegates):  # control: operating-scope-reserved
             found.append(f"{key}.delegates: {', '.join(sorted(reserved))}: for parties with operates alone")
         return found

@@ -87,8 +87,8 @@ async def end_sign_ins(place: Place) -> list[str]:
             failed.append(str(error) or type(error).__name__)
         except CommandError as error:  # the other file is deleted all the same
             unfit.append(error)
-    for error in unfit:
-        raise error
+    if unfit:
+        raise unfit[0]
     if failed:
         why = f"The files are deleted, but Keycloak did not confirm the sign-out ({'; '.join(failed)})"
         raise CommandError(f"{why}: the sign-in ends by itself after 15 minutes.", "keycloak_unconfirmed")
