@@ -212,8 +212,8 @@ CHANGES: dict[str, tuple[Callable[[Spec, Spec], object], str]] = {
         "it is not the main process of a container",
     ),
     "another command": (
-        lambda _, container: container.update(command=["python", "-I", "-B", "-u", "/app", "--mine"]),
-        "it was started as 'python -I -B -u /app --mine'",
+        lambda _, container: container.update(command=["python", "-I", "-u", "/app"]),
+        "it was started as 'python -I -u /app'",
     ),
     "a writable root": (
         lambda _, container: container["securityContext"].update(readOnlyRootFilesystem=False),
