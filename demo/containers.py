@@ -168,12 +168,9 @@ async def next_steps(system: Running, _checks: Checks) -> None:
     parties = system.registry.parties
     pages = [(urljoin(uri, "/"), PAGE) for name in system.registry.services for uri in parties[name].redirect_uris]
     if "KUBERNETES_SERVICE_HOST" in os.environ:
-        kubectl = "kubectl -n zero-trust"
-        show_next_steps(
-            f"{kubectl} exec deploy/agent-reader -- cat /data/journal.jsonl",
-            f"{kubectl} logs deploy/agent-reader",
-            ON_KUBERNETES,
-        )
+        as_group = "--as=me --as-group=system:masters --as-group=zero-trust:break-glass"
+        records = f"kubectl exec -n zero-trust deploy/agent-reader {as_group} -- cat /data/journal.jsonl"
+        show_next_steps(records, "kubectl logs -n zero-trust deploy/agent-reader", ON_KUBERNETES)
     else:
         show_next_steps("docker compose exec reader cat /data/journal.jsonl", "docker compose logs", (*pages, *NEXT))
 

@@ -20,7 +20,18 @@ from cryptography.hazmat.primitives import serialization
 
 from authorities.attestation.spiffe.bundle import PATH as BUNDLE
 from authorities.attestation.spiffe.certificates import CA, Key, new_ca, new_key
-from registration.kubernetes import KEYCLOAK, NAMESPACE, OF_SPIRE, PEOPLE, PORT, SPIRE_KEYS, images, label, service
+from registration.kubernetes import (
+    KEYCLOAK,
+    NAMESPACE,
+    OF_ATTESTATION,
+    OF_SPIRE,
+    PEOPLE,
+    PORT,
+    SPIRE_KEYS,
+    images,
+    label,
+    service,
+)
 from registration.realm import to_json
 from registration.realm.users import USERS
 from start.setup import ADMIN, keycloak_configuration, with_passwords
@@ -174,7 +185,8 @@ def _with_image(text: str) -> str:
 
 
 def down() -> None:
-    """Remove it from the cluster, with its data and secrets."""
+    """Remove it from the cluster, with its data and secrets: pods first, which end only while SPIRE's driver runs."""
+    _kubectl("delete", "namespace", NAMESPACE, OF_ATTESTATION, "--ignore-not-found")
     _kubectl("delete", "--ignore-not-found", "-k", str(FOLDER if FOLDER.exists() else MANIFESTS))
     shutil.rmtree(FOLDER, ignore_errors=True)
 
