@@ -52,9 +52,11 @@ class _Root(BaseModel):
 class Confirmation(BaseModel):
     """The key that a token is bound to (RFC 9449 section 6.1)."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")  # another binding would go unproven
+    model_config = ConfigDict(strict=True)
 
     jkt: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")]
+    certificate: None = Field(default=None, alias="x5t#S256")
+    """A second binding, which nothing here checks (RFC 8705 section 3.1), is refused."""
 
 
 class _Claims(BaseModel):

@@ -58,6 +58,7 @@ PRESENTED: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "a token with a key, and no proof": ("no_proof", {"client_id": "cli", "cnf": {"jkt": "A" * 43}}, None),
     "a token of a client without a certificate, over one": ("not_bound", {"client_id": "cli"}, FRONTEND),
     "a token that is bound in another way": ("bad_claim", {"cnf": {"x5t#S256": "A" * 43}}, FRONTEND),
+    "a token that is bound in two ways": ("bad_claim", {"cnf": {"jkt": "A" * 43, "x5t#S256": "A" * 43}}, FRONTEND),
     "another audience": ("audience_mismatch", {"aud": "another"}, FRONTEND),
     "another scope": ("scope_missing", {"scope": "quote.write"}, FRONTEND),
 }
