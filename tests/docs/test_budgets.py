@@ -15,8 +15,13 @@ FILES = [Path(name) for name in subprocess.check_output(_LISTED, cwd=ROOT, text=
 
 
 def lines(files: Iterable[Path]) -> int:
-    """Return how many lines the text files among them have; locks, recordings and pages are left out."""
-    texts = [ROOT / file for file in files if file.suffix not in {".lock", ".gz"} and file.name != "README.md"]
+    """Return how many lines the text files among them have; locks, recordings and pages are left out.
+
+    So are manifests that `make register` writes.
+    """
+    left_out = {".lock", ".gz", ".sum"}
+    by_hand = [file for file in files if file.suffix not in left_out and "generated" not in file.parts]
+    texts = [ROOT / file for file in by_hand if file.name != "README.md"]
     return sum(text.read_bytes().count(b"\n") for text in texts if text.is_file())
 
 
@@ -73,18 +78,18 @@ def words_to_read() -> int:
 
 
 BUDGETS = {
-    "bytes of pages by hand": (size({*BY_HAND} - {"README.md"}), 226_300, 220_000),
+    "bytes of pages by hand": (size({*BY_HAND} - {"README.md"}), 257_500, 220_000),
     "bytes of README": (size(["README.md"]), 9_000, 9_000),
     "words that README links as reading": (words_to_read(), 18_000, 24_000),
-    "entries at the top": (len({file.parts[0] for file in FILES}), 30, 30),
-    "lines of product": (lines(file for file in FILES if is_product(file)), 52_020, 50_700),
-    "lines of the inner ring": (lines(f for f in FILES if f.parts[0] in INNER and f.suffix == ".py"), 24_330, 24_000),
-    "lines of the largest party": (largest_unit(), 11_020, 11_000),
+    "entries at the top": (len({file.parts[0] for file in FILES}), 31, 30),
+    "lines of product": (lines(file for file in FILES if is_product(file)), 55_250, 50_700),
+    "lines of the inner ring": (lines(f for f in FILES if f.parts[0] in INNER and f.suffix == ".py"), 25_050, 24_000),
+    "lines of the largest party": (largest_unit(), 11_120, 11_000),
     "lines of the console": (lines(in_console(".py", ".html")), 2_300, 1_800),
     "lines of the console's scripts": (lines(set(in_console(".js")) - {VERIFIES}), 435, 400),
     "lines of the script that verifies": (lines([VERIFIES]), 500, 500),
     "lines of the exporter of traces": (lines(f for f in FILES if f.parts[:2] == ("start", "traces")), 250, 250),
-    "lines of tests": (lines(file for file in FILES if is_test(file)), 66_080, 63_500),
+    "lines of tests": (lines(file for file in FILES if is_test(file)), 69_750, 63_500),
     "lines of the gate": (lines([Path("zerotrust/gate.py")]), 180, 180),
     "imports of ours in the gate": ((ROOT / "zerotrust" / "gate.py").read_text().count("from zerotrust"), 14, 14),
     "context variables of the library": (occurrences("ContextVar(", "zerotrust"), 5, 5),
