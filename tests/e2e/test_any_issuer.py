@@ -84,7 +84,7 @@ async def test_a_stock_realm_is_an_issuer(keycloak: Keycloak, password: str, tmp
         audience=HERE,
         routes=ROUTES,
         journal=tmp_path / "journal.jsonl",
-        http=reaching(keycloak),
+        http=(http := reaching(keycloak)),
     )
     tokens = {
         "": await token(keycloak, password),
@@ -92,7 +92,7 @@ async def test_a_stock_realm_is_an_issuer(keycloak: Keycloak, password: str, tmp
         "not_verified": await token(keycloak, password, "without-type"),
         "bad_claim": await token(keycloak, password, "without-audience"),
     }
-    async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE) as client:
+    async with http, lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE) as client:
         answers = {why: await client.get("/quotes/tea", headers=bearer(one)) for why, one in tokens.items()}
 
     assert {why: answer.json().get("reason", "") for why, answer in answers.items()} == {why: why for why in tokens}
@@ -123,8 +123,8 @@ async def test_a_row_of_the_catalogue_holds_there(
     number: int, keycloak: Keycloak, password: str, registry: Registry, tmp_path: Path
 ) -> None:
     good = await token(keycloak, password, scope="quote.write")
-    real = {"issuer": issuer(keycloak), "audience": HERE, "http": reaching(keycloak)}
-    async with rung_1(tmp_path, Borrowed(registry, good), **real) as target:
+    real = {"issuer": issuer(keycloak), "audience": HERE, "http": (http := reaching(keycloak))}
+    async with http, rung_1(tmp_path, Borrowed(registry, good), **real) as target:
         assert (await target.send(PARTY, good)).handled
         tries = [tried async for tried in TRIES[number](target)]
 

@@ -71,8 +71,9 @@ async def test_its_access_tokens_are_taken_and_nothing_else_of_it(issuer: str, t
         "not_verified": good["id_token"],
     }
     await asyncio.sleep(brief["expires_in"])
-    app = guard(existing(), issuer=issuer, audience=HERE, routes=ROUTES, journal=tmp_path / "log", http=to_issuer())
-    async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE) as client:
+    http = to_issuer()
+    app = guard(existing(), issuer=issuer, audience=HERE, routes=ROUTES, journal=tmp_path / "log", http=http)
+    async with http, lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE) as client:
         answers = {why: await client.get("/quotes/tea", headers=bearer(token)) for why, token in tried.items()}
 
     assert {why: answer.json().get("reason", "") for why, answer in answers.items()} == {why: why for why in tried}

@@ -27,7 +27,7 @@ NEEDS_AN_EXTRA = {
     ),
     **dict.fromkeys((f"zerotrust.{name}" for name in ("agent.agent_loop", "agent.tool_client", "tool.mcp")), "mcp"),
     **dict.fromkeys(
-        ("testkit.intruders", "testkit.records", "testkit.rogue", "testkit.stack", "testkit.users"), "docker"
+        ("testkit." + name for name in ("intruders", "operator", "records", "rogue", "stack", "users")), "docker"
     ),
     **dict.fromkeys(("testkit.delegation", "testkit.pytest_plugin"), "pytest"),
 }

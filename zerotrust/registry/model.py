@@ -27,8 +27,6 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 OPERATORS = "/operators"
 """The group of users who may suspend, revoke and reinstate at the registry."""
-OF_OPERATORS = frozenset({"registry.admin", "policy.admin"})
-"""Their scopes.  All others of the registry and of the policy authority are for parties that operate by themselves."""
 
 
 class Entry(BaseModel):
@@ -47,6 +45,8 @@ class Scope(Entry):
     """The parties where it is used."""
     high_risk: bool = False
     """Whether each use of it is of high risk."""
+    operating: bool = False
+    """Whether it is for parties that operate by themselves, and for no user's client, whoever holds it now."""
 
 
 class Party(Entry):
@@ -322,8 +322,7 @@ class Registry(Entry):
                     f"{key}.may_call: with operates, the registry, the policy authority, or both, and no other"
                 )
             return found
-        doors = self.authorities.registry, self.authorities.policy
-        own = {scope for door in doors for scope in self.scopes_at(door)} - OF_OPERATORS
+        own = {name for name, scope in self.scopes.items() if scope.operating}
         if reserved := own.intersection(party.delegates):  # control: operating-scope-reserved
             found.append(f"{key}.delegates: {', '.join(sorted(reserved))}: for parties with operates alone")
         return found
