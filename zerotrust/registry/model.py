@@ -46,7 +46,7 @@ class Scope(Entry):
     high_risk: bool = False
     """Whether each use of it is of high risk."""
     operating: bool = False
-    """Whether it is for parties that operate by themselves, and for no user's client, whoever holds it now."""
+    """Whether it is for parties that operate by themselves, and for no user's client, even if no party has it now."""
 
 
 class Party(Entry):
