@@ -202,7 +202,7 @@ async def test_a_renewed_identity_is_shown_and_one_token_without_a_chain_is_not_
             renew(second)
         _, writer = await asyncio.open_connection("localhost", httpx.URL(here).port, ssl=ca.for_users())
         shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        writer.close()
+        writer.transport.abort()
         connections = Connections(Directory({here: "localhost"}, {"localhost": QUOTES}), ca.svid("", ids=[FRONTEND]))
         http = await running.enter_async_context(httpx.AsyncClient(transport=connections))
         answer = await http.get(f"{here}/stock", headers=bearer(issuer.token(**claims(azp="shop", scope="stock.read"))))
