@@ -1,5 +1,6 @@
 """One sign-in serves several commands of `zt`: what is kept where, for how long, and whom it is refused."""
 
+import fcntl
 import json
 import os
 import stat
@@ -250,3 +251,23 @@ def test_a_logout_that_keycloak_does_not_confirm_deletes_the_file_and_says_so(
 
     assert "Keycloak did not confirm the sign-out" in failed(zt("logout"))
     assert not [*(tmp_path / "runtime/zt").iterdir()]
+
+
+def test_no_other_command_uses_the_file_at_that_time(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that refresh at once would use one refresh token twice, which ends the sign-in."""
+    locked = list[bool]()
+
+    def write(*_: object) -> bool:
+        folder = os.open(runtime / "zt", os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            locked.append(True)
+        finally:
+            os.close(folder)
+        return True
+
+    monkeypatch.setattr(Keeper, "_write", write)
+    keeper().keep("olga", Login(access_token="a", refresh_token="r", id_token="i", expires_in=60, key=Key()))
+
+    assert locked == [True]

@@ -110,7 +110,7 @@ class Workload:
 
     async def fetch(self) -> Svid:
         """Return an X.509-SVID, for a process that needs no second one.  Raises `WorkloadError`."""
-        return await asyncio.to_thread(self._with_client, lambda client: svid_of(client.fetch_x509_context()))
+        return await self._in_thread(lambda client: svid_of(client.fetch_x509_context()))
 
     async def assertion(self, audience: str) -> str:
         """Return a fresh JWT-SVID for one audience (SPIFFE JWT-SVID section 3.2).

@@ -172,9 +172,8 @@ class BoundService:
                 await server(gate, host=host, port=port, tls=context).serve()
 
         log_json_lines()
-        signal.signal(
-            signal.SIGTERM, lambda *_: sys.exit()
-        )  # also as the first process; and the last records are written
+        # It ends as the first process of a container, too, and writes its last records before.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
         uvloop.run(serve())
 
     @asynccontextmanager
@@ -183,10 +182,8 @@ class BoundService:
     ) -> AsyncIterator[tuple[Gate, ssl.SSLContext]]:
         """Run the block with the gate around the app, and the TLS context to serve it with."""
         expected, workload, revocations = self._expected, Workload(), NoneKnown()
-        if (
-            unknown := {name for row in routes.values() if isinstance(row, MutualTLS) for name in row.names}
-            - self._workloads.keys()
-        ):
+        named = {name for row in routes.values() if isinstance(row, MutualTLS) for name in row.names}
+        if unknown := named - self._workloads.keys():
             raise ValueError(f"{', '.join(sorted(unknown))}: not among the callers with a SPIFFE ID")
         table, recorder = RouteTable(routes, app), Recorder(Journal(journal), expected.audience)
         app.add_exception_handler(Denied, refusing(recorder))
