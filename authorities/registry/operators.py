@@ -13,6 +13,7 @@ from authorities.registry.stream import Stream
 from zerotrust.decision import Denied
 from zerotrust.registry.model import Party
 from zerotrust.revocation_list import Revocable
+from zerotrust.shielded import Shielding, shielded
 
 NOT_FOR_ITSELF = (
     f"{NOT_APPLICABLE}: without its client there, no operator would get a token for the registry.  This is on record "
@@ -25,11 +26,12 @@ NOT_FOR_ATTESTATION = (
 )
 
 
-class Parties:
+class Parties(Shielding):
     """Suspends and reinstates parties."""
 
     def __init__(self, stream: Stream, kept: State, realm: Administration, notifier: Notifier, *, own: str) -> None:
         """`own` is the name of the registry itself as a party."""
+        super().__init__()
         self._own, self._stream, self._kept, self._realm, self._notifier = own, stream, kept, realm, notifier
         self._drifted: dict[str, str] = {}
         self._ran: dict[str, str | None] = {}
@@ -65,11 +67,16 @@ class Parties:
             raise Denied(RegistryReason.WOULD_LOCK_OUT, name)
         if name == authorities.policy or (party and party.id == "client" and self._own in party.may_call):
             raise Denied(RegistryReason.WOULD_LOCK_OUT, name)
-        async with self._kept.turn_of(operator):
-            await self._revoke(name, f"{cause} (operator {operator})")
+        await self._suspend(name, f"{cause} (operator {operator})", operator)
         if name == authorities.attestation:
             return NOT_FOR_ATTESTATION
         return NOT_FOR_ITSELF if name == self._own else await self._notifier.notify(self._subject(name))
+
+    @shielded
+    async def _suspend(self, name: str, cause: str, operator: str) -> None:
+        """Revoke, to the end even if this caller is cut off: the next one must see it."""
+        async with self._kept.turn_of(operator):
+            await self._revoke(name, cause)
 
     async def reinstate(self, name: str) -> str:
         """Reinstate a party, unless it drifts or is suspended again before the realm is notified.
