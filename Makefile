@@ -28,10 +28,11 @@ MODEL ?= script
 #   WAY: of make doctor: which way of starting to look at, containers or local
 #   A2A_TCK: of make conformance: the folder of the A2A test kit
 #   IMAGES: of make kubernetes: the file with the names and digests of the images, as the cluster can get them
+#   JOB: of make kubernetes-job: which one of start/kubernetes/jobs to run
 #   JAVA_HOME: the Java to run Keycloak with, 21 or newer; without it, make finds or fetches one
 #   KEYCLOAK_HOME: an unpacked Keycloak of the version that this project needs; without it, make fetches one
 #   XDG_CACHE_HOME: the folder of what is fetched; by default ~/.cache
-override GIVEN := NAME TOOL SCOPE NEW_SCOPE MODEL INTRUDERS WAY TESTS FUZZ_SECONDS A2A_TCK IMAGES \
+override GIVEN := NAME TOOL SCOPE NEW_SCOPE MODEL INTRUDERS WAY TESTS FUZZ_SECONDS A2A_TCK IMAGES JOB \
 	OPENAI_BASE_URL OPENAI_MODEL OPENAI_API_KEY_FILE
 override GIVEN := $(foreach one,$(GIVEN),$(if $(filter undefined,$(origin $(one))),,$(one)))
 $(foreach one,$(GIVEN),$(eval override $(one) := $$(value $(one))))
@@ -41,7 +42,7 @@ override SERVER := $(if $(filter llama-stack,$(MODEL)),.ogx/ready)
 override FIRST := echo "The installed packages are compared with their pin"
 # Two at a time: a run on one core takes no harm of it, and one on more little good, for the real system is there once.
 override WORKERS := --dist loadscope --tx '2*popen//python=start/run tests.worker'
-.PHONY: kubernetes kubernetes-walkthrough kubernetes-down doctor test-compose attacks-compose fuzz help demo up hints down fresh test attacks faults mutations check bench soak conformance before notebooks write-notebooks test-notebooks register new-agent new-tool lock
+.PHONY: kubernetes kubernetes-walkthrough kubernetes-job kubernetes-down doctor test-compose attacks-compose fuzz help demo up hints down fresh test attacks faults mutations check bench soak conformance before notebooks write-notebooks test-notebooks register new-agent new-tool lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,7 +68,10 @@ kubernetes: .venv/ready  ## Start everything on Kubernetes (IMAGES=file: names, 
 	@$(RUN) start.cluster up "$$IMAGES"
 
 kubernetes-walkthrough: .venv/ready  ## Run the walkthrough there
-	@$(RUN) start.cluster walkthrough
+	@$(RUN) start.cluster run walkthrough
+
+kubernetes-job: .venv/ready  ## Run another job there (JOB=task, suspend-reader ...)
+	@$(RUN) start.cluster run "$$JOB"
 
 kubernetes-down: .venv/ready  ## Remove it there, and its data
 	@$(RUN) start.cluster down

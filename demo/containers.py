@@ -1,7 +1,8 @@
 """The walkthrough in containers: `docker compose run --rm walkthrough`.
 
 With `passwords`, it prints the people's passwords instead; with `token alice`, her access token and its key; with
-`attempts`, on `start/compose.intruders.yaml`, it makes those of intruders inside three genuine containers.
+`task`, the answer to her task; with `attempts`, on `start/compose.intruders.yaml`, it makes those of intruders inside
+three genuine containers.
 
 It reaches Keycloak by `ZT_ISSUER_AT`, under the name that a browser on the machine uses.  It is no party and has no
 identity.  It reads the parties' journals, which no party lets another one read.
@@ -11,6 +12,7 @@ import json
 import os
 import ssl
 import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,7 +38,7 @@ from zerotrust.authority.files.deployment import Deployment, load_deployment
 from zerotrust.authority.files.snapshot_files import load_registry
 from zerotrust.issuer.discovery import Metadata, discover
 from zerotrust.registry.model import Registry
-from zt.people.login import issuer_http
+from zt.people.login import Login, issuer_http
 
 CA, PASSWORDS = Path("/public/ca.pem"), Path("/accounts/passwords.json")
 JOURNALS, INTRUDERS = Path("/journals"), Path("/intruders")
@@ -140,12 +142,15 @@ async def suspension(system: Running, checks: Checks) -> None:
 
     async def trying() -> AsyncIterator[Attempt]:
         async with system.user() as http:
-            olga = await sign_in_olga(system, http)
-            await olga.suspend("agent/reader", "the walkthrough shows it")
+            olga, alice = await sign_in_olga(system, http), await system.sign_in("alice")
+            began = time.monotonic()
             try:
-                answered = await _run_task(system, http)
+                await olga.suspend("agent/reader", "the walkthrough shows it")
+                answered = await answer_to(_task(system, http, alice))
+                refused = time.monotonic() - began
             finally:
                 await olga.reinstate("agent/reader")
+            paragraph(f"alice's task was refused {refused * 1000:.0f} ms after the operator's command was sent.")
             who, control = "alice, with the reader suspended", "registry: revocation"
             yield Attempt(who, "runs a task", control, "403 peer_revoked", answered)
             who = "alice, with the reader reinstated"
@@ -156,11 +161,23 @@ async def suspension(system: Running, checks: Checks) -> None:
 
 
 async def _run_task(system: Running, http: httpx.AsyncClient) -> str:
-    """Have alice's task run.  Return the answer."""
-    alice = (await system.sign_in("alice")).auth
-    return await answer_to(
-        http.post(f"{system.address('orchestrator')}/tasks", json={"request": REQUEST}, auth=alice, timeout=60)
-    )
+    """Have alice's task run.  Return how it was answered."""
+    return await answer_to(_task(system, http, await system.sign_in("alice")))
+
+
+async def _task(system: Running, http: httpx.AsyncClient, alice: Login) -> httpx.Response:
+    url = f"{system.address('orchestrator')}/tasks"
+    return await http.post(url, json={"request": REQUEST}, auth=alice.auth, timeout=60)
+
+
+async def _show_task() -> int:
+    """Have alice's task run, and print its result or the refusal.  Return 0."""
+    system = await connect(passwords())
+    async with system.user() as http:
+        answer = await _task(system, http, await system.sign_in("alice"))
+    said = answer.json()
+    print(f"alice: {REQUEST}\n{answer.status_code} {json.dumps(said.get('result', said), indent=2)}")
+    return 0
 
 
 async def next_steps(system: Running, _checks: Checks) -> None:
@@ -200,9 +217,11 @@ def main() -> int:
             return 0
         case ["token", user]:
             return print_token(Person(user, passwords().get(user, "")), issuer=ISSUER, ca=CA)
+        case ["task"]:
+            return run_until_stopped(_show_task())
         case [] | ["attempts"] as given:
             return run_until_stopped(_walk(attempts_alone=bool(given)))
-    print("Usage: docker compose run --rm walkthrough [passwords | token USER]", file=sys.stderr)
+    print("Usage: docker compose run --rm walkthrough [passwords | token USER | task]", file=sys.stderr)
     return 2
 
 

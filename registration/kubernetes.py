@@ -30,7 +30,7 @@ Object = dict[str, Any]
 def files(registry: Registry) -> dict[str, str]:
     """Return the generated manifests, by their paths in the project.  Pure."""
     contents = {
-        "parties.yaml": [one for name in registry.launched for one in _party(registry, name)],
+        "parties.yaml": [one for name in registry.measured for one in _party(registry, name)],
         "network.yaml": [*_network(registry)],
         "identities.yaml": [_identity(registry, name) for name in _named_by_spiffe(registry)],
     }
@@ -78,15 +78,19 @@ def callers(registry: Registry) -> dict[str, set[str]]:
 
 
 def _named_by_spiffe(registry: Registry) -> list[str]:
-    return [*registry.launched, registry.authorities.attestation]
+    return [*registry.measured, registry.authorities.attestation]
 
 
 def _party(registry: Registry, name: str) -> Iterator[Object]:
     """Yield what runs a party: its account, its Service, its volume and its pod.
 
-    `start/kubernetes/party.yaml` adds to each pod what all parties have alike.
+    `start/kubernetes/party.yaml` adds to each pod what all parties have alike.  A party that operates by itself
+    has an account alone: `start/kubernetes/jobs` starts it for one command.
     """
     own, metadata, app = registry.authorities, {"name": label(name), "namespace": NAMESPACE}, {"app": label(name)}
+    yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata, "automountServiceAccountToken": False}
+    if registry.parties[name].operates:
+        return
     settings = {}
     if name == own.registry:
         settings = {"ZT_FILES": "/app", "ZT_DEPLOYMENT": "/app/start/kubernetes.yaml"}
@@ -108,7 +112,6 @@ def _party(registry: Registry, name: str) -> Iterator[Object]:
         labels[f"protocol.rossoctl.io/{protocol}"] = ""
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     ports = [{"port": 443, "targetPort": PORT}]
-    yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata, "automountServiceAccountToken": False}
     yield {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"selector": app, "ports": ports}}
     yield {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": claim}
     yield {

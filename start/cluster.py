@@ -151,7 +151,7 @@ def up(listed: str) -> None:
     print("Waiting until all of it is there, for at most ten minutes")
     _kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "deployment", "--all", "--timeout=600s")
     print("Trying who reaches whom")
-    sources = [*registry.launched, KEYCLOAK, PEOPLE]
+    sources = [*registry.measured, KEYCLOAK, PEOPLE]
     text = _with_image((MANIFESTS / "reach.yaml").read_text())
     jobs = [text.replace("LABEL", label(name)).replace("NAME", name) for name in sources]
     _kubectl("delete", "job", "-n", NAMESPACE, "-l", "zero-trust=reach")
@@ -166,12 +166,13 @@ def up(listed: str) -> None:
     print(f"It runs.  The people's passwords: {FOLDER.relative_to(ROOT)}/passwords.json")
 
 
-def walkthrough() -> None:
-    """Run the walkthrough on the cluster, and print what it prints."""
-    _kubectl("delete", "job", "walkthrough", "-n", NAMESPACE, "--ignore-not-found")
-    _kubectl("apply", "-f", "-", given=_with_image((MANIFESTS / "walkthrough.yaml").read_text()))
-    _follow("job/walkthrough")
-    _kubectl("wait", "-n", NAMESPACE, "--for=condition=Complete", "job/walkthrough", "--timeout=30s")
+def run(name: str) -> None:
+    """Run a job of start/kubernetes/jobs.yaml on the cluster, and print what it prints."""
+    _kubectl("delete", "job", name, "-n", NAMESPACE, "--ignore-not-found")
+    _kubectl("create", "job", name, "-n", NAMESPACE, f"--from=cronjob/{name}")
+    _follow(f"job/{name}")
+    complete = "wait", "-n", NAMESPACE, "--for=condition=Complete", f"job/{name}", "--timeout=30s"
+    _kubectl(*complete, otherwise=f"{name} failed, as said above.")
 
 
 def _with_image(text: str) -> str:
@@ -215,9 +216,9 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["up", listed]:
             up(listed)
-        case ["walkthrough"]:
-            walkthrough()
+        case ["run", name]:
+            run(name)
         case ["down"]:
             down()
         case _:
-            sys.exit("usage: start.cluster up FILE | walkthrough | down")
+            sys.exit("usage: start.cluster up FILE | run JOB | down")

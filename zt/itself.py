@@ -1,5 +1,6 @@
 """Operates as a party of the registry, by its own identity and for no user: `zt --as automation/ci`."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -12,9 +13,9 @@ from zerotrust.issuer.client import IssuerClient
 from zerotrust.issuer.discovery import Discovery
 from zerotrust.limits.answers import SECONDS
 from zerotrust.registry.snapshot import Directory
-from zerotrust.spiffe.svid import WorkloadError
+from zerotrust.spiffe.svid import Svid, WorkloadError
 from zerotrust.spiffe.tls import issuer_context
-from zerotrust.spiffe.workload import Workload
+from zerotrust.spiffe.workload import SECONDS_BETWEEN_TRIES, Workload
 from zt.errors import CommandError
 from zt.people.authorities import Place
 from zt.people.authority_client import AuthorityClient
@@ -24,6 +25,8 @@ C = TypeVar("C", bound=AuthorityClient)
 
 SECONDS_TO_BE_ATTESTED = 60
 """For an answer of the Workload API: attestation reads all files of a container that it has not seen before."""
+SECONDS_TO_BE_KNOWN = 15
+"""For an identity: SPIRE's agent learns of a new pod some seconds late, and until then gives it none."""
 
 
 @asynccontextmanager
@@ -41,7 +44,7 @@ async def party_session(kind: type[C], place: Place, name: str) -> AsyncIterator
         raise CommandError(why, "not_operating")
     workload = Workload(SECONDS_TO_BE_ATTESTED)
     try:
-        svid = await workload.fetch()
+        svid = await _svid(workload)
         if svid.id != registry.id(name):
             raise CommandError(f"This process is {svid.id}, and not {name}.", "no_identity")
         url, there = httpx.URL(place.issuer), issuer_endpoint()
@@ -63,6 +66,19 @@ async def party_session(kind: type[C], place: Place, name: str) -> AsyncIterator
         raise CommandError(f"Keycloak gave {name} no token: {refused.detail}.", "not_signed_in") from refused
     finally:
         workload.close()
+
+
+async def _svid(workload: Workload) -> Svid:
+    """Return this process's SVID; ask each second until there is one.  Raises `WorkloadError`."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + SECONDS_TO_BE_KNOWN
+    while True:
+        try:
+            return await workload.fetch()
+        except WorkloadError:
+            if loop.time() >= end:
+                raise
+        await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
 
 def _http(connections: Connections, **more: Any) -> httpx.AsyncClient:

@@ -1,4 +1,4 @@
-"""Pods that are the reader but for one change get no identity, and would by Kubernetes' own selectors.
+"""Pods that are the reader but for one change get no identity, and would by Kubernetes' own selectors; and suspensions.
 
 `.ci/kubernetes` runs this.  It needs a cluster on which start/kubernetes runs, and an image as the reader's, with one
 file more, by its digest: `ZT_CHANGED_IMAGE`.
@@ -54,6 +54,10 @@ def kubectl(*arguments: str, given: object = None) -> str:
     return run.stdout
 
 
+def create(*where: str, given: Spec) -> None:
+    assert "created" in (said := kubectl(*where, "create", "-f", "-", given=given)), said
+
+
 def awaited(say: Callable[[], str], *parts: str) -> str:
     """Return what is said once it has all these parts.  Fail after `SECONDS`."""
     end = time.monotonic() + SECONDS
@@ -63,18 +67,30 @@ def awaited(say: Callable[[], str], *parts: str) -> str:
     return said
 
 
+def run(job: str) -> str:
+    """Run a job of start/kubernetes/jobs; return what it prints."""
+    kubectl(*PARTIES, "delete", "job", job, "--ignore-not-found")
+    assert "created" in (said := kubectl(*PARTIES, "create", "job", job, f"--from=cronjob/{job}")), said
+    kubectl(*PARTIES, "wait", "--for=condition=Complete", f"job/{job}", f"--timeout={SECONDS}s")
+    return kubectl(*PARTIES, "logs", f"job/{job}")
+
+
+def verifier() -> str:
+    return kubectl(*OF_VERIFIER, "logs", "daemonset/authority-attestation", "-c", "verifier", "--tail=-1")
+
+
 class Cluster:
     """The cluster while the reader is stopped; pods take its place."""
 
     def __init__(self) -> None:
         deployment = json.loads(kubectl(*PARTIES, "get", "deployment", "agent-reader", "-o", "json"))
         self.template, self._started = deployment["spec"]["template"], 0
+        self.party: Spec = self.template["spec"]["containers"][0]
         self.pod = ""
 
     def verifier(self) -> str:
         """What the verifier has logged since the pod was created."""
-        logs = kubectl(*OF_VERIFIER, "logs", "-l", "app=authority-attestation", "-c", "verifier", "--tail=-1")
-        return logs[self._logged :]
+        return verifier()[self._logged :]
 
     def start(self, change: Callable[[Spec, Spec], object] = lambda _pod, _container: None) -> None:
         """Start a pod as the reader's, but for what `change` does to it and to its container."""
@@ -82,11 +98,12 @@ class Cluster:
         change(template["spec"], template["spec"]["containers"][0])
         self._started += 1
         self.pod = f"agent-reader-attempt{self._started}-abcde"
-        self._logged = 0
-        self._logged = len(self.verifier())
+        self._logged = len(verifier())
         metadata = {**template["metadata"], "name": self.pod, "namespace": "zero-trust"}
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
-        assert "created" in (said := kubectl("apply", "-f", "-", given=pod)), said
+        create(given={"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]})
+
+    def wait_until_ready(self) -> None:
+        kubectl(*PARTIES, "wait", "--for=condition=Ready", f"pod/{self.pod}", f"--timeout={SECONDS}s")
 
     def logs(self) -> str:
         return kubectl(*PARTIES, "logs", self.pod, "-c", "party")
@@ -95,15 +112,33 @@ class Cluster:
         return kubectl(*PARTIES, *BREAK_GLASS, "exec", self.pod, "-c", "party", "--", *command)
 
     def end(self) -> None:
-        kubectl(*PARTIES, "delete", "pod", self.pod, "--now")
+        kubectl(*PARTIES, "delete", "pod", self.pod, "--now", "--ignore-not-found")
 
-    def refused(self, why: str) -> None:
-        """Check that the pod asks in vain, for this reason; and would not, if it were not for the verifier."""
-        awaited(self.verifier, why)
-        awaited(self.logs, "no identity issued")
+    def gets_nothing_beside_its_process(self) -> None:
+        """Check that a command in the pod asks in vain, and would not if it were not for the verifier."""
         assert "no identity issued" in self.execute(*BESIDE)
         kubectl(*PARTIES, "label", "pod", self.pod, "by-kubernetes-alone=yes")
         awaited(lambda: self.execute(*BESIDE), ALONE)
+
+
+def test_two_replicas_are_one_party_and_are_suspended_as_one() -> None:
+    """One alone has the identity.  Suspended, no other gets further in its place."""
+    replicas, pods = [*PARTIES, "scale", "deployment", "agent-reader"], [*PARTIES, "-l", "app=agent-reader"]
+    first = kubectl(*pods, "get", "pods", "--field-selector=status.phase=Running", "-o", "name").strip()
+    kubectl(*replicas, "--replicas=2")
+    try:
+        awaited(verifier, "agent/reader runs already, as process")
+        assert "Filed as DRAFT-" in (said := run("task")), said
+
+        assert "suspended" in (said := run("suspend-reader")), said
+        assert '"peer_revoked"' in (said := run("task")), said
+        kubectl(*PARTIES, "delete", first, "--now")
+        awaited(lambda: kubectl(*pods, "logs", "-c", "party"), "authority/registry refuses agent/reader: revoked")
+        assert '"peer_revoked"' in (said := run("task")), said
+    finally:
+        kubectl(*replicas, "--replicas=1")
+        run("reinstate-reader")
+    awaited(lambda: run("task"), "Filed as DRAFT-")
 
 
 @pytest.fixture(scope="module")
@@ -125,53 +160,54 @@ def cluster(reader_stopped: Cluster) -> Iterator[Cluster]:
     reader_stopped.end()
 
 
-def test_the_genuine_pod_gets_its_identity_and_nothing_beside_its_process(cluster: Cluster, tmp_path: Path) -> None:
+def test_the_genuine_pod_gets_its_identity_and_nothing_beside_its_process(
+    cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Row 530.  The first half shows that it is the change alone for which each of the others is refused."""
+    began = time.monotonic()
     cluster.start()
     awaited(cluster.verifier, '"attested"', "spiffe://agents.example/agent/reader")
-    awaited(cluster.logs, '"logger": "zerotrust.registry.feed"')  # it goes on to ask the registry
-
-    assert "no identity issued" in cluster.execute(*BESIDE)
-    kubectl(*PARTIES, "label", "pod", cluster.pod, "by-kubernetes-alone=yes")
-    awaited(lambda: cluster.execute(*BESIDE), ALONE)
+    cluster.wait_until_ready()
+    with capsys.disabled():
+        print(f"\nA reader's pod has its identity and listens {time.monotonic() - began:.0f} s after its creation")
+    cluster.gets_nothing_beside_its_process()
 
     asked = cluster.verifier().count(why := "it is not the main process of a container")
-    party = cluster.template["spec"]["containers"][0]
-    (custom := tmp_path / "debug.json").write_text(
-        json.dumps({key: party[key] for key in ("env", "volumeMounts", "securityContext")})
-    )
-    debug = [
-        "--target=party",
-        f"--image={party['image']}",
-        "--profile=restricted",
-        f"--custom={custom}",
-        "-c",
-        "beside",
-    ]
-    kubectl(*PARTIES, *BREAK_GLASS, "debug", cluster.pod, *debug, "--", *BESIDE)
+    custom = {key: cluster.party[key] for key in ("env", "volumeMounts", "securityContext")}
+    (file := tmp_path / "debug.json").write_text(json.dumps(custom))
+    debug = ["--target=party", f"--image={cluster.party['image']}", "--profile=restricted", f"--custom={file}"]
+    kubectl(*PARTIES, *BREAK_GLASS, "debug", cluster.pod, "-c", "beside", *debug, "--", *BESIDE)
     # SPIRE 1.13 knows no container that was added to a pod; without that, it would be as with `exec`.
     awaited(lambda: kubectl(*PARTIES, "logs", cluster.pod, "-c", "beside"), "Error fetching X.509 SVID")
     assert cluster.verifier().count(why) > asked > 0
 
 
-def test_a_file_that_changes_in_a_running_pod_is_drift(cluster: Cluster) -> None:
+def test_a_file_that_changes_in_a_running_pod_is_drift_and_suspends_the_party(cluster: Cluster) -> None:
     """Row 535, by root of the node, below the overlay: the pod itself cannot."""
     cluster.start()
-    awaited(cluster.verifier, '"attested"')
+    cluster.wait_until_ready()
+    awaited(lambda: run("task"), "Filed as DRAFT-")
+
     status = json.loads(kubectl(*PARTIES, "get", "pod", cluster.pod, "-o", "json"))["status"]
+    container = status["containerStatuses"][0]["containerID"].rpartition("/")[2]
     root = {
         "name": "root",
-        "image": cluster.template["spec"]["containers"][0]["image"],
-        "command": ["python", "-I", "-c", PLANT, status["containerStatuses"][0]["containerID"].rpartition("/")[2]],
+        "image": cluster.party["image"],
+        "command": ["python", "-I", "-c", PLANT, container],
         "securityContext": {"privileged": True, "runAsUser": 0},
     }
     spec = {"restartPolicy": "Never", "hostPID": True, "containers": [root]}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "root-of-node"}, "spec": spec}
-    kubectl(*OF_VERIFIER, "apply", "-f", "-", given=pod)
+    create(*OF_VERIFIER, given={"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "root-of-node"}, "spec": spec})
     try:
         awaited(cluster.verifier, '"drifted"', "/app/agents/reader/planted.py")
+        assert '"peer_revoked"' in (said := run("task")), said
     finally:
         kubectl(*OF_VERIFIER, "delete", "pod", "root-of-node", "--now")
+
+    cluster.end()
+    cluster.start()
+    awaited(cluster.verifier, '"attested"')
+    assert "active" in (said := run("reinstate-reader")), said
 
 
 def mounted_at(path: str) -> Callable[[Spec, Spec], None]:
@@ -184,8 +220,9 @@ def mounted_at(path: str) -> Callable[[Spec, Spec], None]:
     return change
 
 
-def with_changed_image(_pod: Spec, container: Spec) -> None:
-    container["image"] = os.environ["ZT_CHANGED_IMAGE"]
+def with_variable(name: str, value: str) -> Callable[[Spec, Spec], None]:
+    """Return the change that adds a variable."""
+    return lambda _pod, container: container["env"].append({"name": name, "value": value})
 
 
 CHANGES: dict[str, tuple[Callable[[Spec, Spec], object], str]] = {
@@ -193,18 +230,21 @@ CHANGES: dict[str, tuple[Callable[[Spec, Spec], object], str]] = {
         mounted_at("/app/zerotrust/py.typed"),
         "something is mounted at /app/zerotrust/py.typed",
     ),
-    "532: another image": (with_changed_image, "code that is not approved: /app/planted.py"),
+    "532: another image": (
+        lambda _, container: container.update(image=os.environ["ZT_CHANGED_IMAGE"]),
+        "code that is not approved: /app/planted.py",
+    ),
     "533: a hosts file of its own": (mounted_at("/etc/hosts"), "/etc/hosts is not what Kubernetes keeps"),
     "534: a name that leads elsewhere": (
         lambda pod, _: pod.update(hostAliases=[{"ip": "10.0.0.9", "hostnames": ["authority-registry"]}]),
         "its /etc/hosts leads 'authority-registry' to '10.0.0.9'",
     ),
     "534: a library that is loaded first": (
-        lambda _, container: container["env"].append({"name": "LD_PRELOAD", "value": "/data/x.so"}),
+        with_variable("LD_PRELOAD", "/data/x.so"),
         "its environment has 'LD_PRELOAD'",
     ),
     "534: another issuer": (
-        lambda _, container: container["env"].append({"name": "ZT_ISSUER", "value": "https://mine.example"}),
+        with_variable("ZT_ISSUER", "https://mine.example"),
         "its ZT_ISSUER is not that of attestation",
     ),
     "a process namespace that its containers share": (
@@ -226,4 +266,6 @@ CHANGES: dict[str, tuple[Callable[[Spec, Spec], object], str]] = {
 def test_a_pod_with_one_change_gets_no_identity(cluster: Cluster, what: str) -> None:
     change, why = CHANGES[what]
     cluster.start(change)
-    cluster.refused(why)
+    awaited(cluster.verifier, why)
+    awaited(cluster.logs, "no identity issued")
+    cluster.gets_nothing_beside_its_process()

@@ -30,9 +30,12 @@ class Attested:
     """What the Workload API answers."""
 
     def __init__(self, answer: Svid | WorkloadError) -> None:
-        self.answer, self.open = answer, True
+        self.answer, self.open, self.unknown = answer, True, 0
 
     async def fetch(self) -> Svid:
+        self.unknown -= 1
+        if self.unknown >= 0:
+            raise WorkloadError("no identity issued")
         if isinstance(self.answer, WorkloadError):
             raise self.answer
         return self.answer
@@ -45,6 +48,7 @@ class Attested:
 def attested(monkeypatch: pytest.MonkeyPatch) -> Attested:
     attested = Attested(the_ca().svid("automation/ci"))
     monkeypatch.setattr(module, "Workload", lambda _: attested)
+    monkeypatch.setattr(module, "SECONDS_TO_BE_KNOWN", 0)
     return attested
 
 
@@ -120,6 +124,17 @@ def test_a_process_without_an_identity_is_told_where_there_is_one(
     monkeypatch.setattr(module, "Workload", Workload)
     monkeypatch.delenv("SPIFFE_ENDPOINT_SOCKET", raising=False)
     assert "SPIFFE endpoint socket" in failed(zt(*COMMAND))
+
+
+def test_a_process_that_spires_agent_does_not_know_yet_asks_again(
+    zt: Zt, attested: Attested, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECONDS_TO_BE_KNOWN", 60)
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_TRIES", 0)
+    attested.unknown = 3
+
+    assert zt(*COMMAND).exit_code == 0
+    assert attested.unknown < 0
 
 
 def test_a_workload_api_that_does_not_answer_is_not_waited_for(

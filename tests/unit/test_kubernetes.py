@@ -10,6 +10,7 @@ import pytest
 import yaml
 from cryptography import x509
 
+from authorities.attestation.containers.admission import KUBERNETES as HOSTS_OF_PODS
 from registration import kubernetes
 from registration.kubernetes import KEYCLOAK, PEOPLE, callers, files, images, label
 from registration.names import KUBERNETES
@@ -65,7 +66,7 @@ def test_without_a_rule_of_its_own_a_pod_connects_nowhere(registry: Registry) ->
 
 def test_each_identity_needs_account_image_and_the_word_of_our_verifier(registry: Registry) -> None:
     found = objects(registry, "ClusterSPIFFEID")
-    assert len(found) == len(registry.launched) + 1
+    assert len(found) == len(registry.measured) + 1
     for name in images(registry):
         spec = found[label(name)]["spec"]
         assert spec["spiffeIDTemplate"] == registry.id(name)
@@ -86,8 +87,19 @@ def test_each_party_has_its_place_and_its_own_account_and_volume(registry: Regis
         pod = deployment["spec"]["template"]["spec"]
         assert pod["serviceAccountName"] == pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == name
     assert {name: (place.host, place.port) for name, place in places.items()} == {
-        name: (label(name), 443) for name in images(registry)
+        name: (label(name), 443) for name in images(registry) if not registry.parties[name].operates
     }
+
+
+def test_a_job_that_operates_has_an_account_and_a_name_as_the_verifier_takes_it_for_a_pods(registry: Registry) -> None:
+    jobs = [*yaml.safe_load_all((ROOT / "start/kubernetes/jobs/jobs.yaml").read_text())]
+    named = [job["metadata"]["name"] for job in jobs if job["metadata"]["labels"] == {"zero-trust": "automation"}]
+    assert named
+    assert all(HOSTS_OF_PODS.names.fullmatch(f"{name}-x7k2p") for name in named)
+    pod = yaml.safe_load((ROOT / "start/kubernetes/jobs/automation.yaml").read_text())
+    account = pod["spec"]["jobTemplate"]["spec"]["template"]["spec"]["serviceAccountName"]
+    assert {account} == {label(name) for name in registry.measured if registry.parties[name].operates}
+    assert account in objects(registry, "ServiceAccount")
 
 
 def test_the_overlay_demands_the_digest_of_the_image_that_runs(registry: Registry) -> None:

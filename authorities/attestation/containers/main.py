@@ -45,7 +45,7 @@ PACKAGES = {"inference": APP / "inference.packages.json"}
 DEPLOYMENT, OF_KUBERNETES = "start/containers.yaml", "start/kubernetes.yaml"
 POLICIES, ROOT = "policies", Path(__file__).parents[3]
 OF_REGISTRY = REGISTRY, LOCK, DEPLOYMENT, OF_KUBERNETES
-OF_OPERATING = REGISTRY, DEPLOYMENT
+OF_OPERATING = REGISTRY, DEPLOYMENT, OF_KUBERNETES
 OF_POLICY = (
     *(f"{POLICIES}/{file.name}" for file in policy_files(ROOT / POLICIES)),
     *(f"{POLICIES}/{name}" for name in (SCHEMA, TABLE)),
