@@ -50,6 +50,9 @@ IMAGE = re.compile(r"(?P<name>\S+/(?P<last>[a-z0-9-]+))@(?P<digest>sha256:[0-9a-
 STALE = """\
 The realm on the cluster was imported from an older registry.yaml.  Keycloak imports one only into an empty database.
 Remove everything, and with it documents, journals and revocations, and start again: make kubernetes-down kubernetes"""
+LOST = """\
+The cluster has the namespace {}, and run/kubernetes no longer has its secrets: other ones would not fit.
+Remove everything, and with it documents, journals and revocations, and start again: make kubernetes-down kubernetes"""
 USAGE = """\
 IMAGES names a file with a line NAME@sha256:DIGEST for each image of docker-compose.yml, as the cluster can get it:
 docs/how-to/kubernetes.md, "Images".  {}"""
@@ -141,6 +144,8 @@ def up(listed: str) -> None:
     found = named_images(Path(listed).read_text(), registry)
     imported = FOLDER / "imported.json"
     if not imported.exists():
+        if _kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "name", output=subprocess.PIPE):
+            sys.exit(LOST.format(NAMESPACE))
         shutil.rmtree(FOLDER, ignore_errors=True)
         FOLDER.mkdir(parents=True, mode=0o700)
         make_secrets(FOLDER, registry, dt.datetime.now(dt.UTC))
@@ -202,14 +207,16 @@ def _follow(job: str) -> None:
     _kubectl(*command[1:])  # says why
 
 
-def _kubectl(*arguments: str, given: str | None = None, otherwise: str = "") -> None:
-    """Run kubectl, `given` as its input.  Exit with a message if it fails."""
+def _kubectl(*arguments: str, given: str | None = None, otherwise: str = "", output: int | None = None) -> str | None:
+    """Run kubectl, `given` as its input; return what goes to a pipe.  Exit with a message if it fails."""
+    command = ["kubectl", *arguments]
     try:
-        ended = subprocess.run(["kubectl", *arguments], check=False, text=True, input=given)  # noqa: S603, S607 - the user's
+        ended = subprocess.run(command, check=False, text=True, input=given, stdout=output)  # noqa: S603 - the user's
     except FileNotFoundError:
         sys.exit("There is no kubectl: install the one that fits your cluster.")
     if ended.returncode:
         sys.exit(otherwise or f"It stopped at: kubectl {' '.join(arguments)}")
+    return ended.stdout
 
 
 if __name__ == "__main__":

@@ -123,8 +123,8 @@ class Cluster:
 
 def test_two_replicas_are_one_party_and_are_suspended_as_one() -> None:
     """One alone has the identity.  Suspended, no other gets further in its place."""
-    replicas, pods = [*PARTIES, "scale", "deployment", "agent-reader"], [*PARTIES, "-l", "app=agent-reader"]
-    first = kubectl(*pods, "get", "pods", "--field-selector=status.phase=Running", "-o", "name").strip()
+    replicas, pods = [*PARTIES, "scale", "deployment", "agent-reader"], [*PARTIES, "-l", "app=agent-reader,!job-name"]
+    first = kubectl(*pods, "get", "pods", "-o", "name").strip()
     kubectl(*replicas, "--replicas=2")
     try:
         awaited(verifier, "agent/reader runs already, as process")
@@ -133,7 +133,7 @@ def test_two_replicas_are_one_party_and_are_suspended_as_one() -> None:
         assert "suspended" in (said := run("suspend-reader")), said
         assert '"peer_revoked"' in (said := run("task")), said
         kubectl(*PARTIES, "delete", first, "--now")
-        awaited(lambda: kubectl(*pods, "logs", "-c", "party"), "authority/registry refuses agent/reader: revoked")
+        awaited(lambda: kubectl(*pods, "logs", "--tail=-1"), "authority/registry refuses agent/reader: revoked")
         assert '"peer_revoked"' in (said := run("task")), said
     finally:
         kubectl(*replicas, "--replicas=1")

@@ -172,3 +172,16 @@ def test_no_sidecar_is_let_into_a_pod_and_each_protocol_is_labelled(registry: Re
         protocols = [label for label in labels if label.startswith("protocol.rossoctl.io/")]
         kinds = {"agent": ["protocol.rossoctl.io/a2a"], "tool": ["protocol.rossoctl.io/mcp"]}
         assert protocols == kinds.get(name.partition("-")[0], [])
+
+
+def test_secrets_that_are_lost_are_not_made_again_while_the_cluster_has_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, registry: Registry
+) -> None:
+    monkeypatch.setattr(cluster, "FOLDER", tmp_path / "kubernetes")
+    monkeypatch.setattr(cluster, "_kubectl", lambda *_, **__: "namespace/zero-trust\n")
+    named = [*images(registry).values(), *cluster.OTHERS]
+    (listed := tmp_path / "images.txt").write_text("\n".join(f"r.example/{one}@sha256:{64 * '0'}" for one in named))
+
+    with pytest.raises(SystemExit, match="make kubernetes-down kubernetes"):
+        cluster.up(str(listed))
+    assert not cluster.FOLDER.exists()
