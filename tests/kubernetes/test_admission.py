@@ -1,13 +1,15 @@
-"""What the API server refuses, by start/kubernetes/admission.yaml, and whom it lets through.
+"""What the API server refuses, by start/kubernetes, and whom it lets through.
 
-`.ci/kubernetes` runs this.  It needs the namespaces and the policies alone: its pod is on no node, and has no image.
+`.ci/kubernetes` and `.ci/api-server` run this.  It needs the namespaces and the policies alone: its pod is on no node,
+and has no image.
 """
 
-import json
-import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+
+from tests.support.kubectl import kubectl
 
 pytestmark = pytest.mark.kubernetes
 OF_PEOPLE = ["--as=carol", "--as-group=system:masters"]
@@ -34,14 +36,7 @@ IDENTITIES = [
 ]
 
 
-def kubectl(*arguments: str, given: object = None) -> str:
-    """Run kubectl; return what it prints, errors as well."""
-    text = None if given is None else json.dumps(given)
-    run = subprocess.run(["kubectl", *arguments], input=text, stdout=-1, stderr=-2, text=True, timeout=60, check=False)  # noqa: S603, S607
-    return run.stdout
-
-
-def pod(image: str, first: str = DIGEST) -> dict[str, object]:
+def pod(image: str, first: str = DIGEST) -> dict[str, Any]:
     closed = {"securityContext": CLOSED}
     spec = {
         "nodeSelector": {"nowhere": "yes"},
@@ -86,6 +81,22 @@ def test_an_image_without_a_digest_is_refused_also_in_a_pod_that_runs(namespace:
     change = ["-n", namespace, "set", "image", "pod/nobody"]
     assert f"image {TAG} has no digest" in (said := kubectl(*change, f"party={TAG}")), said
     assert "image updated" in (said := kubectl(*change, f"party={DIGEST[:-1]}1")), said
+
+
+@pytest.mark.parametrize(
+    ("weakness", "why"),
+    [
+        ({"containers": [{"name": "party", "image": DIGEST, "securityContext": {"privileged": True}}]}, "privileged"),
+        ({"hostPID": True}, "hostPID=true"),
+        ({"volumes": [{"name": "agent", "hostPath": {"path": "/run/spire/agent-sockets"}}]}, 'volume type "hostPath"'),
+        ({"securityContext": USER | {"runAsUser": 0}}, "runAsUser=0"),
+    ],
+)
+def test_a_partys_pod_with_a_weakness_is_refused(weakness: dict[str, object], why: str) -> None:
+    (weak := pod(DIGEST))["spec"] |= weakness
+    said = kubectl("-n", "zero-trust", "create", "--dry-run=server", "-f", "-", given=weak)
+    assert 'violates PodSecurity "restricted:latest"' in said, said
+    assert why in said
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ file more, by its digest: `ZT_CHANGED_IMAGE`.
 
 import json
 import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.kubectl import SECONDS, awaited, kubectl
 
 pytestmark = pytest.mark.kubernetes
 BREAK_GLASS = ["--as=tests", "--as-group=system:masters", "--as-group=zero-trust:break-glass"]
@@ -42,29 +43,11 @@ points = [line.split(" ")[4] for line in open("/proc/1/mountinfo")]
 point = next(one for one in points if sys.argv[1] in one and one.endswith("/rootfs"))
 open(f"/proc/1/root{point}/app/agents/reader/planted.py", "w")
 """
-SECONDS = 90
 Spec = dict[str, Any]
-
-
-def kubectl(*arguments: str, given: object = None) -> str:
-    """Run kubectl; return what it prints, errors as well."""
-    command = ["kubectl", *arguments]
-    text = None if given is None else json.dumps(given)
-    run = subprocess.run(command, input=text, stdout=-1, stderr=-2, text=True, timeout=180, check=False)  # noqa: S603
-    return run.stdout
 
 
 def create(*where: str, given: Spec) -> None:
     assert "created" in (said := kubectl(*where, "create", "-f", "-", given=given)), said
-
-
-def awaited(say: Callable[[], str], *parts: str) -> str:
-    """Return what is said once it has all these parts.  Fail after `SECONDS`."""
-    end = time.monotonic() + SECONDS
-    while not all(part in (said := say()) for part in parts):
-        assert time.monotonic() < end, f"no {parts} in:\n{said}"
-        time.sleep(0.5)
-    return said
 
 
 def run(job: str) -> str:
