@@ -105,8 +105,9 @@ fuzz: .venv/ready  ## Fuzz for ten minutes (FUZZ_SECONDS=60: for one)
 	@for target in credentials header claims message; do \
 		$(RUN) tests.fuzz.fuzz $$target -max_total_time=$$((FUZZ_SECONDS / 4)) || exit 1; done
 
-check: .venv/ready  ## Check derived files, style and types
+check: .venv/ready  ## Check derived files, manifests, style and types
 	@$(RUN) registration.register --check
+	@$(RUN) tests.kubernetes.schemas
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(RUN) mypy

@@ -1,4 +1,5 @@
-"""What is derived for Kubernetes: who connects to whom, which identities SPIRE issues, and the secrets of a start."""
+"""What is derived for Kubernetes: who connects to whom, which identities SPIRE issues, and the secrets of a start; and
+what `make check` finds in a manifest."""
 
 import datetime as dt
 import json
@@ -15,6 +16,7 @@ from registration import kubernetes
 from registration.kubernetes import KEYCLOAK, PEOPLE, callers, files, images, label
 from registration.names import KUBERNETES
 from start import cluster, reach
+from tests.kubernetes.schemas import FOLDER, problems
 from tests.support.system import ROOT
 from zerotrust.authority.files.deployment import load_deployment
 from zerotrust.registry.model import Registry
@@ -185,3 +187,18 @@ def test_secrets_that_are_lost_are_not_made_again_while_the_cluster_has_others(
     with pytest.raises(SystemExit, match="make kubernetes-down kubernetes"):
         cluster.up(str(listed))
     assert not cluster.FOLDER.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake", "said"),
+    [
+        ("limits:", "limit:", "there is no $.spec.template.spec.containers.0.resources.limit"),
+        ("replicas: 1", "replicas: one", "Expected `int | null`, got `str` - at `$.spec.replicas`"),
+        ("{ containerPort:", "{ hostPort:", "Object missing required field `containerPort` - at `$.spec.template"),
+    ],
+)
+def test_a_mistake_in_a_manifest_is_named(text: str, mistake: str, said: str) -> None:
+    manifest = (FOLDER / "party.yaml").read_text()
+    assert not [*problems("party.yaml", manifest)]
+    found = next(problems("party.yaml", manifest.replace(text, mistake, 1)))
+    assert found.startswith(f"party.yaml: Deployment party: {said}")
