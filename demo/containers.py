@@ -176,7 +176,10 @@ async def _show_task() -> int:
     async with system.user() as http:
         answer = await _task(system, http, await system.sign_in("alice"))
     said = answer.json()
-    print(f"alice: {REQUEST}\n{answer.status_code} {json.dumps(said.get('result', said), indent=2)}")
+    print(f"alice: {REQUEST}\n{answer.status_code}", said.get("reason", ""), said.get("agent", ""))
+    for step in said.get("steps", ()):
+        if step["event"] == "done":
+            print(f"\n{step['agent']}: {step['text']}", *(f"- {one}" for one in step["refused"]), sep="\n")
     return 0
 
 

@@ -49,10 +49,12 @@ OTHERS = KEYCLOAK, "database", "spire-plugin", "tools"
 IMAGE = re.compile(r"(?P<name>\S+/(?P<last>[a-z0-9-]+))@(?P<digest>sha256:[0-9a-f]{64})")
 STALE = """\
 The realm on the cluster was imported from an older registry.yaml.  Keycloak imports one only into an empty database.
-Remove everything, and with it documents, journals and revocations, and start again: make kubernetes-down kubernetes"""
+Remove everything, and with it documents, journals and revocations, and start again:
+make kubernetes-down kubernetes IMAGES=images.txt"""
 LOST = """\
-The cluster has the namespace {}, and run/kubernetes no longer has its secrets: other ones would not fit.
-Remove everything, and with it documents, journals and revocations, and start again: make kubernetes-down kubernetes"""
+The cluster has {}, and run/kubernetes has no secrets that fit.  If that is a SPIRE of your own, take another cluster.
+If `make kubernetes` has started it, remove it, with documents, journals and revocations, and start again:
+make kubernetes-down kubernetes IMAGES=images.txt"""
 USAGE = """\
 IMAGES names a file with a line NAME@sha256:DIGEST for each image of docker-compose.yml, as the cluster can get it:
 docs/how-to/kubernetes.md, "Images".  {}"""
@@ -123,7 +125,7 @@ def make_secrets(folder: Path, registry: Registry, now: dt.datetime) -> None:
     passwords = {user: secrets.token_hex(16) for user in (ADMIN, *USERS)}
     database = secrets.token_hex(32)
     realm = with_passwords(json.loads(realm_for_cluster(registry)), passwords)
-    (folder / "passwords.json").write_text(json.dumps(passwords, indent=2))
+    (folder / "passwords.json").write_text(json.dumps({user: passwords[user] for user in USERS}, indent=2))
     (folder / "password").write_text(database)
     (folder / "keycloak.conf").write_text(keycloak_configuration(database, passwords[ADMIN]))
     (folder / "realm.json").write_text(json.dumps(realm))
@@ -140,12 +142,13 @@ def up(listed: str) -> None:
     """Start everything on the cluster that kubectl reaches.  `listed`: the file that names the images."""
     registry = load_registry(ROOT / REGISTRY)
     if not listed or not Path(listed).is_file():
-        sys.exit(USAGE.format(f"{listed or 'Nothing'} is no such file."))
+        sys.exit(USAGE.format(f"{listed} is no file." if listed else "IMAGES is not given."))
     found = named_images(Path(listed).read_text(), registry)
+    _kubectl("cluster-info")  # which one it is
     imported = FOLDER / "imported.json"
     if not imported.exists():
-        if _kubectl("get", "namespace", NAMESPACE, "--ignore-not-found", "-o", "name", output=subprocess.PIPE):
-            sys.exit(LOST.format(NAMESPACE))
+        if there := _namespaces():
+            sys.exit(LOST.format(" and ".join(there)))
         shutil.rmtree(FOLDER, ignore_errors=True)
         FOLDER.mkdir(parents=True, mode=0o700)
         make_secrets(FOLDER, registry, dt.datetime.now(dt.UTC))
@@ -153,9 +156,10 @@ def up(listed: str) -> None:
         sys.exit(STALE)
     (FOLDER / "kustomization.yaml").write_text(yaml.safe_dump(overlay(registry, found), sort_keys=False, width=120))
     _kubectl("apply", "-k", str(FOLDER))
-    print("Waiting until all of it is there, for at most ten minutes")
-    _kubectl("wait", "-n", NAMESPACE, "--for=condition=Available", "deployment", "--all", "--timeout=600s")
-    print("Trying who reaches whom")
+    print("Waiting until all of it is there, for at most ten minutes", flush=True)
+    available = "wait", "-n", NAMESPACE, "--for=condition=Available", "deployment", "--all", "--timeout=600s"
+    _kubectl(*available, otherwise=f"These are not there.  To see why: kubectl get pods -n {NAMESPACE}")
+    print("Trying who reaches whom", flush=True)
     sources = [*registry.measured, KEYCLOAK, PEOPLE]
     text = _with_image((MANIFESTS / "reach.yaml").read_text())
     jobs = [text.replace("LABEL", label(name)).replace("NAME", name) for name in sources]
@@ -172,7 +176,10 @@ def up(listed: str) -> None:
 
 
 def run(name: str) -> None:
-    """Run a job of start/kubernetes/jobs.yaml on the cluster, and print what it prints."""
+    """Run a job of start/kubernetes/jobs on the cluster, and print what it prints."""
+    jobs = [one["metadata"]["name"] for one in yaml.safe_load_all((MANIFESTS / "jobs" / "jobs.yaml").read_text())]
+    if name not in jobs:
+        sys.exit(f"JOB is one of: {', '.join(jobs)}")
     _kubectl("delete", "job", name, "-n", NAMESPACE, "--ignore-not-found")
     _kubectl("create", "job", name, "-n", NAMESPACE, f"--from=cronjob/{name}")
     _follow(f"job/{name}")
@@ -192,9 +199,21 @@ def _with_image(text: str) -> str:
 
 def down() -> None:
     """Remove it from the cluster, with its data and secrets: pods first, which end only while SPIRE's driver runs."""
+    _kubectl("cluster-info")
+    if not FOLDER.exists() and f"namespace/{NAMESPACE}" not in _namespaces():
+        sys.exit("Nothing was started there from this folder, and there is no namespace of ours.")
     _kubectl("delete", "namespace", NAMESPACE, OF_ATTESTATION, "--ignore-not-found")
-    _kubectl("delete", "--ignore-not-found", "-k", str(FOLDER if FOLDER.exists() else MANIFESTS))
+    _kubectl("delete", "--ignore-not-found", "-k", str(MANIFESTS))  # and the secrets, with their namespaces
     shutil.rmtree(FOLDER, ignore_errors=True)
+    print("All of it is removed, but the definitions of SPIRE's objects, and volumes that your cluster retains.")
+
+
+def _namespaces() -> list[str]:
+    """Return which of the namespaces of ours and of SPIRE the cluster has."""
+    given = _kubectl(
+        "get", "namespace", NAMESPACE, OF_SPIRE, "--ignore-not-found", "-o", "name", output=subprocess.PIPE
+    )
+    return (given or "").split()
 
 
 def _follow(job: str) -> None:

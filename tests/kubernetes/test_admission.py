@@ -99,6 +99,16 @@ def test_a_partys_pod_with_a_weakness_is_refused(weakness: dict[str, object], wh
     assert why in said
 
 
+def test_the_socket_of_spires_agent_is_for_our_namespaces() -> None:
+    (asks := pod(DIGEST))["spec"]["volumes"] = [
+        {"name": "identity", "csi": {"driver": "csi.spiffe.io", "readOnly": True}}
+    ]
+    create = ["create", "--dry-run=server", "-f", "-", "-n"]
+    assert "is for the namespaces" in (said := kubectl(*create, "default", given=asks)), said
+    for where, given in ("zero-trust", asks), ("default", pod(DIGEST)):
+        assert "created" in (said := kubectl(*create, where, given=given)), said
+
+
 @pytest.fixture
 def roles() -> Iterator[None]:
     """Let carol and dave write SPIRE's objects; dave is also the pipeline."""

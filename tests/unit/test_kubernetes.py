@@ -135,7 +135,7 @@ def test_one_root_signs_keycloaks_certificate_and_may_sign_spires_authority(regi
         server.verify_directly_issued_by(root)
     passwords = json.loads((tmp_path / "passwords.json").read_text())
     assert passwords["alice"] in (tmp_path / "realm.json").read_text()
-    assert passwords["admin"] in (tmp_path / "keycloak.conf").read_text()
+    assert "admin" not in passwords  # a job has this file
 
 
 def test_keycloak_connects_to_names_that_a_cluster_resolves(registry: Registry) -> None:
@@ -202,3 +202,22 @@ def test_a_mistake_in_a_manifest_is_named(text: str, mistake: str, said: str) ->
     assert not [*problems("party.yaml", manifest)]
     found = next(problems("party.yaml", manifest.replace(text, mistake, 1)))
     assert found.startswith(f"party.yaml: Deployment party: {said}")
+
+
+def test_what_is_not_ours_is_not_removed_and_an_unknown_job_not_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def kubectl(verb: str, *_: str, **__: object) -> str:
+        asked.append(verb)
+        return "namespace/spire-system\n"
+
+    monkeypatch.setattr(cluster, "FOLDER", tmp_path / "kubernetes")
+    monkeypatch.setattr(cluster, "_kubectl", kubectl)
+
+    with pytest.raises(SystemExit, match="no namespace of ours"):
+        cluster.down()
+    with pytest.raises(SystemExit, match="JOB is one of: task, walkthrough, suspend-reader, reinstate-reader"):
+        cluster.run("")
+    assert asked == ["cluster-info", "get"]

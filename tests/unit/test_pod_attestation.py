@@ -87,6 +87,30 @@ async def test_every_file_is_looked_at_again_without_a_question(tmp_path: Path) 
             await asyncio.wait([looking])
 
 
+async def test_parties_that_run_when_the_verifier_starts_are_watched_without_a_question(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    with patch.object(attested, "_problem_of_program", lambda *_: None):
+        async with Drift(lambda *_, **__: None) as drift:
+            node.start("writer")
+            node.file("mountinfo").write_text(MOUNTS.replace("/run/identity", "/run/x"))  # it does not ask
+            node.file("root/app/main.py").write_text("import os")
+            node.start()
+            await node.verifier(drift).resume(node.proc)
+            node.file("root/app/main.py").write_text("import os")
+            await until(lambda: drift.drifted == {"agent/reader": "/app/main.py"})
+    node.end_all()
+
+
+async def test_code_behind_a_link_is_not_looked_at(node: Node) -> None:
+    """A volume of the pod could be there, with files without end."""
+    pid = node.start()
+    app = node.file("root/app")
+    app.rename(app.with_name("data"))
+    app.symlink_to("data")
+    assert await ask(node.proc / "s", pid) == ""
+    assert node.logged == ["/app is a link"]
+
+
 def test_what_kubernetes_adds_to_each_container_is_known_in_pods_alone() -> None:
     facts = Facts(STATUS, MOUNTS.encode(), COMMAND, ENVIRON, HOSTS)
     own = Own(Node.same, kept_places(MOUNTS.encode(), KUBERNETES), KUBERNETES)

@@ -39,6 +39,8 @@ class ImageFiles:
 
         Links are not followed, because in another root they lead elsewhere.  Raises `MeasureError`.
         """
+        if folder and os.path.islink(f"{root}{folder}"):
+            raise MeasureError(f"{folder} is a link")
         found: dict[str, str] = {}
         waiting, seen = [folder], 0
         while waiting:

@@ -35,7 +35,8 @@ from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.workload import Workload
 
 SOCKET = Path("/run/verifier/verifier.sock")
-DEPLOYMENT = "/app/start/kubernetes.yaml"
+DEPLOYMENT, IDENTITY = "/app/start/kubernetes.yaml", " /run/identity "
+"""Where parties run; and how the table of mounts has the socket of SPIRE's agent, which only they and people have."""
 SECONDS_FOR_A_QUESTION = 1
 """Seconds until the agent, which has connected, has handed over the pidfd."""
 SECONDS_FOR_AN_ANSWER = 10
@@ -121,6 +122,13 @@ class Verifier:
             raise NotAttestedError(f"{target.party}: changed: {files}")
         return target.party
 
+    async def resume(self, proc: Path = Path("/proc")) -> None:
+        """Examine the parties that run already, so that they are watched: SPIRE renews without a question."""
+        for pid in [int(one.name) for one in proc.iterdir() if one.name.isdecimal()]:  # noqa: ASYNC240 - once
+            with contextlib.suppress(OSError, NotAttestedError):
+                if IDENTITY in (proc / str(pid) / "mountinfo").read_text():
+                    await self._containers.attest(_process(os.pidfd_open(pid)))
+
     async def look(self) -> None:
         """Look at every file of all parties, so often that no question waits for it; until cancelled.
 
@@ -148,10 +156,15 @@ async def _asked_about(connection: socket.socket) -> Peer:
     _, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
     if not descriptors:
         raise ProcessLookupError("nobody was asked about")
+    return _process(descriptors[0])
+
+
+def _process(pidfd: int) -> Peer:
+    """Return the process of a pidfd, or close that.  Raises `OSError`."""
     try:
-        return process_of(descriptors[0])
+        return process_of(pidfd)
     except OSError:
-        os.close(descriptors[0])
+        os.close(pidfd)
         raise
 
 
@@ -191,7 +204,7 @@ async def serve(settings: Settings) -> None:
         within = registry.freshness.x509_svid * 3 / 4
         verifier = Verifier(own.attestation, containers, drift, log, pid=os.getpid(), within=within)
         reporting = _report(settings.registry, own.registry, Source(workload, drift), workload)
-        await asyncio.gather(verifier.serve(SOCKET), verifier.look(), reporting)
+        await asyncio.gather(verifier.serve(SOCKET), verifier.resume(), verifier.look(), reporting)
 
 
 async def _report(address: str, party: str, source: Source, workload: Workload) -> None:
