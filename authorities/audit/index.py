@@ -10,22 +10,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    create_engine,
-    delete,
-    event,
-    func,
-    insert,
-    inspect,
-    select,
-)
-from sqlalchemy.engine import Engine
+import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -50,16 +35,16 @@ _UNUSABLE = (DatabaseError, InvalidLog, OSError)
 
 log = logging.getLogger(__name__)
 
-_tables = MetaData()
-_leaves = Table(
+_tables = sa.MetaData()
+_leaves = sa.Table(
     "leaves",
     _tables,
-    Column("kind", String, primary_key=True),
-    Column("value", String, primary_key=True),
-    Column("leaf", Integer, primary_key=True),
+    sa.Column("kind", sa.String, primary_key=True),
+    sa.Column("value", sa.String, primary_key=True),
+    sa.Column("leaf", sa.Integer, primary_key=True),
     sqlite_with_rowid=False,
 )
-_state = Table("state", _tables, Column("size", Integer, nullable=False))
+_state = sa.Table("state", _tables, sa.Column("size", sa.Integer, nullable=False))
 
 
 class Index(Shielding):
@@ -68,7 +53,7 @@ class Index(Shielding):
     def __init__(self, path: Path, log: Log) -> None:
         super().__init__()
         self._path, self._log = path, log
-        self._engine: Engine | None = None
+        self._engine: sa.Engine | None = None
         self._turn = asyncio.Lock()
         self._bundle = lru_cache(BUNDLES)(
             lambda index, width: decode_bundle(log.read(tile_path("entries", index, width)), width)
@@ -156,7 +141,7 @@ class Index(Shielding):
             return await asyncio.to_thread(self._query, term, self._log.size)
 
     def _query(self, term: Term, size: int) -> list[int]:
-        query = select(_leaves.c.leaf).where(_leaves.c.kind == term.kind, _leaves.c.value == term.value)
+        query = sa.select(_leaves.c.leaf).where(_leaves.c.kind == term.kind, _leaves.c.value == term.value)
         with self._open().begin() as connection:
             found = list(connection.scalars(query.order_by(_leaves.c.leaf.desc()).limit(MOST_FOUND)))
         for leaf in found:
@@ -165,11 +150,11 @@ class Index(Shielding):
                 raise InvalidLog(f"leaf {leaf} is not about {term.kind} {term.value}")
         return found
 
-    def _open(self) -> Engine:
+    def _open(self) -> sa.Engine:
         if self._engine is None:
-            self._engine = create_engine(f"sqlite:///{self._path}")
-            event.listen(self._engine, "connect", _sync_seldom)
-            if not inspect(self._engine).has_table(_state.name):  # an index that has lost another table is damaged
+            self._engine = sa.create_engine(f"sqlite:///{self._path}")
+            sa.event.listen(self._engine, "connect", _sync_seldom)
+            if not sa.inspect(self._engine).has_table(_state.name):  # an index that has lost another table is damaged
                 _tables.create_all(self._engine)
         return self._engine
 
@@ -186,11 +171,11 @@ class Index(Shielding):
         self._engine = None
 
 
-def _size(connection: Connection) -> int:
-    return int(connection.scalar(select(func.max(_state.c.size))) or 0)
+def _size(connection: sa.Connection) -> int:
+    return int(connection.scalar(sa.select(sa.func.max(_state.c.size))) or 0)
 
 
-def _add_leaves(connection: Connection, first: int, entries: list[bytes], done: int) -> None:
+def _add_leaves(connection: sa.Connection, first: int, entries: list[bytes], done: int) -> None:
     """Add the leaves from `done` on, of which `first` is the number of the first entry."""
     rows = [
         {"kind": term.kind, "value": term.value, "leaf": leaf}
@@ -199,9 +184,9 @@ def _add_leaves(connection: Connection, first: int, entries: list[bytes], done: 
         for term in terms_of(entry)
     ]
     if rows:
-        connection.execute(insert(_leaves).prefix_with("OR IGNORE"), rows)
-    connection.execute(delete(_state))
-    connection.execute(insert(_state).values(size=first + len(entries)))
+        connection.execute(sa.insert(_leaves).prefix_with("OR IGNORE"), rows)
+    connection.execute(sa.delete(_state))
+    connection.execute(sa.insert(_state).values(size=first + len(entries)))
 
 
 def _sync_seldom(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:

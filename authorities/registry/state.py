@@ -8,21 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Delete,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    bindparam,
-    delete,
-    event,
-    insert,
-    select,
-)
+import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -31,31 +17,31 @@ from zerotrust.decision import Denied, Reason
 from zerotrust.revocation_list import MOST_FORGOTTEN, Kind, Revocable, RevocationList
 from zerotrust.shielded import Shielding, shielded
 
-_tables = MetaData()
-_changes = Table(
+_tables = sa.MetaData()
+_changes = sa.Table(
     "changes",
     _tables,
-    Column("number", Integer, primary_key=True),
-    Column("at", Float, nullable=False),
-    Column("kind", String, nullable=False),
-    Column("name", String, nullable=False),
-    Column("cause", String),  # none: reinstated
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("cause", sa.String),  # none: reinstated
 )
-Index("changes_by_subject", _changes.c.kind, _changes.c.name)
-_pending = Table(
+sa.Index("changes_by_subject", _changes.c.kind, _changes.c.name)
+_pending = sa.Table(
     "pending",
     _tables,
-    Column("kind", String, primary_key=True),
-    Column("name", String, primary_key=True),
+    sa.Column("kind", sa.String, primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
 )
-_documents = Table(
+_documents = sa.Table(
     "documents",
     _tables,
-    Column("topic", String, primary_key=True),
-    Column("number", Integer, nullable=False),
-    Column("digest", String, nullable=False),
+    sa.Column("topic", sa.String, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("digest", sa.String, nullable=False),
 )
-_realm = Table("realm", _tables, Column("id", String, primary_key=True))
+_realm = sa.Table("realm", _tables, sa.Column("id", sa.String, primary_key=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +61,7 @@ class State(Shielding):
         super().__init__()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._engine: AsyncEngine = create_async_engine(f"sqlite+aiosqlite:///{path}")
-        event.listen(self._engine.sync_engine, "connect", _sync_once)
+        sa.event.listen(self._engine.sync_engine, "connect", _sync_once)
         self.number = 0
         self._all, self._operators = RevocationList(), asyncio.Lock()
         self.pending: set[Revocable] = set()
@@ -117,9 +103,9 @@ class State(Shielding):
     async def _read(self) -> None:
         async with self._engine.begin() as connection:
             await connection.run_sync(_tables.create_all)
-            for number, at, kind, name, cause in await connection.execute(select(_changes).order_by("number")):
+            for number, at, kind, name, cause in await connection.execute(sa.select(_changes).order_by("number")):
                 self._apply(number, at, (kind, name), cause)
-            self.pending = {(kind, name) for kind, name in await connection.execute(select(_pending))}
+            self.pending = {(kind, name) for kind, name in await connection.execute(sa.select(_pending))}
 
     def covers(self, subject: Revocable) -> bool:
         """Return whether a later time than this one is revoked for the same tokens."""
@@ -143,12 +129,12 @@ class State(Shielding):
         pending = {entry.subject for entry in entries if entry.pending} - set(reinstated)
         async with self._engine.begin() as connection:
             await connection.execute(_delete(_changes), _parameters([*passed, *replaced, *numbered]))
-            await connection.execute(insert(_changes), rows)
+            await connection.execute(sa.insert(_changes), rows)
             if reinstated:
                 await connection.execute(_delete(_pending), _parameters(reinstated))
             if pending:
                 named = [{"kind": kind, "name": name} for kind, name in pending]
-                await connection.execute(insert(_pending).prefix_with("OR IGNORE"), named)
+                await connection.execute(sa.insert(_pending).prefix_with("OR IGNORE"), named)
         for number, entry in enumerate(entries, first):
             self._apply(number, at, entry.subject, entry.cause)
         self.pending.difference_update(reinstated)
@@ -165,14 +151,16 @@ class State(Shielding):
         Returns when the numbers are on the disk, so that no number is ever used twice.
         """
         async with self._engine.begin() as connection:
-            kept = {topic: (number, digest) for topic, number, digest in await connection.execute(select(_documents))}
+            kept = {
+                topic: (number, digest) for topic, number, digest in await connection.execute(sa.select(_documents))
+            }
             numbers = {}
             for topic, digest in digests.items():
                 number, last = kept.get(topic, (0, ""))
                 numbers[topic] = number + (digest != last)
-            await connection.execute(delete(_documents).where(_documents.c.topic.in_([*digests])))
+            await connection.execute(sa.delete(_documents).where(_documents.c.topic.in_([*digests])))
             rows = [{"topic": topic, "number": numbers[topic], "digest": digest} for topic, digest in digests.items()]
-            await connection.execute(insert(_documents), rows)
+            await connection.execute(sa.insert(_documents), rows)
         return numbers
 
     @shielded
@@ -182,14 +170,14 @@ class State(Shielding):
         These are all revoked users and parties, except the party `but`: a realm that was imported again has none.
         """
         async with self._engine.begin() as connection:
-            if (await connection.execute(select(_realm.c.id))).scalar() == realm:
+            if (await connection.execute(sa.select(_realm.c.id))).scalar() == realm:
                 return set()
             # control: restart-repeats-suspensions
             pending = {one for one in self.revoked if one[0] in ("user", "party") and one[1] != but}
-            await connection.execute(delete(_realm))
-            await connection.execute(insert(_realm).values(id=realm))
+            await connection.execute(sa.delete(_realm))
+            await connection.execute(sa.insert(_realm).values(id=realm))
             for kind, name in pending:
-                await connection.execute(insert(_pending).prefix_with("OR IGNORE").values(kind=kind, name=name))
+                await connection.execute(sa.insert(_pending).prefix_with("OR IGNORE").values(kind=kind, name=name))
         self.pending |= pending
         return pending
 
@@ -207,8 +195,8 @@ class State(Shielding):
             self._all.add(subject, cause, at)
 
 
-def _delete(table: Table) -> Delete:
-    return delete(table).where(table.c.kind == bindparam("of_kind"), table.c.name == bindparam("of_name"))
+def _delete(table: sa.Table) -> sa.Delete:
+    return sa.delete(table).where(table.c.kind == sa.bindparam("of_kind"), table.c.name == sa.bindparam("of_name"))
 
 
 def _parameters(subjects: Iterable[Revocable]) -> list[dict[str, Any]]:

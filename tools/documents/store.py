@@ -5,29 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import sqlalchemy as sa
 import yaml
 from mcp.server.mcpserver.exceptions import ToolError
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Index,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    and_,
-    bindparam,
-    case,
-    cast,
-    delete,
-    func,
-    insert,
-    literal_column,
-    or_,
-    select,
-    update,
-)
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
@@ -50,22 +30,22 @@ The latest ones: if an agent has filled the quota, they are its own drafts, so i
 ids, because a caller who may only write must not read titles.
 """
 
-_documents = Table(
+_documents = sa.Table(
     "documents",
-    MetaData(),
-    Column("id", String, primary_key=True),
-    Column("title", String, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("department", String, nullable=False),
-    Column("state", String, nullable=False),
-    Column("owner", String, nullable=False),
-    Column("classification", String, nullable=False, server_default=INTERNAL),
+    sa.MetaData(),
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("title", sa.String, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("department", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("owner", sa.String, nullable=False),
+    sa.Column("classification", sa.String, nullable=False, server_default=INTERNAL),
     # Covers a search, so that it reads no rows, each of which has the whole text.
-    Index("by_department", "department", "state", "id", "title", "owner", "classification"),
-    Index("by_owner", "owner", "state"),
+    sa.Index("by_department", "department", "state", "id", "title", "owner", "classification"),
+    sa.Index("by_owner", "owner", "state"),
 )
 _entry = [_documents.c[name] for name in Entry.model_fields]
-_by_id = select(_documents).where(_documents.c.id == bindparam("name"))
+_by_id = sa.select(_documents).where(_documents.c.id == sa.bindparam("name"))
 
 
 class Store(Shielding):
@@ -91,10 +71,10 @@ class Store(Shielding):
     async def _fill(self) -> None:
         async with self._engine.begin() as connection:
             await connection.run_sync(_documents.metadata.create_all)
-            if not await connection.scalar(select(func.count()).select_from(_documents)):
+            if not await connection.scalar(sa.select(sa.func.count()).select_from(_documents)):
                 seed = yaml.safe_load(Path(__file__).with_name("seed.yaml").read_text())
                 # Each with its class: SQLAlchemy takes the columns of the first for all.
-                await connection.execute(insert(_documents), [{"classification": INTERNAL, **each} for each in seed])
+                await connection.execute(sa.insert(_documents), [{"classification": INTERNAL, **each} for each in seed])
 
     @shielded
     async def search(self, query: str, department: str, user: str) -> list[Entry]:
@@ -112,11 +92,11 @@ class Store(Shielding):
         if not matches:
             return []
         # control: search-own-department
-        found = select(*_entry).where(_documents.c.department == department, or_(*matches))
+        found = sa.select(*_entry).where(_documents.c.department == department, sa.or_(*matches))
         # control: search-owners-by-turns
-        nth = func.row_number().over(partition_by=(_documents.c.state, _documents.c.owner), order_by=_documents.c.id)
+        nth = sa.func.row_number().over(partition_by=(_documents.c.state, _documents.c.owner), order_by=_documents.c.id)
         # control: search-own-drafts
-        turn = case((or_(_documents.c.state == "published", _documents.c.owner == user), 0), else_=nth)
+        turn = sa.case((sa.or_(_documents.c.state == "published", _documents.c.owner == user), 0), else_=nth)
         order = (_documents.c.state != "published", turn, _documents.c.id)  # control: search-published-first
         async with self._engine.connect() as connection:
             rows = await connection.execute(found.order_by(*order).limit(MOST_FOUND))  # control: search-results-bounded
@@ -134,7 +114,7 @@ class Store(Shielding):
         """Store a new document.  Raises `ToolError` if its owner has too many drafts, or they are too long."""
         async with self._writing() as connection:
             await _check_room(connection, document)
-            await connection.execute(insert(_documents).values(**document.model_dump()))
+            await connection.execute(sa.insert(_documents).values(**document.model_dump()))
 
     @shielded
     async def replace(self, before: Document, text: str) -> bool:
@@ -144,14 +124,14 @@ class Store(Shielding):
         """
         async with self._writing() as connection:
             await _check_room(connection, before.model_copy(update={"text": text}))
-            result = await connection.execute(update(_documents).where(_is_unchanged(before)).values(text=text))
+            result = await connection.execute(sa.update(_documents).where(_is_unchanged(before)).values(text=text))
             return result.rowcount == 1
 
     @shielded
     async def remove(self, before: Document) -> bool:
         """Delete a document, if it has not changed since the decision; return whether it was done."""
         async with self._writing() as connection:
-            result = await connection.execute(delete(_documents).where(_is_unchanged(before)))
+            result = await connection.execute(sa.delete(_documents).where(_is_unchanged(before)))
             return result.rowcount == 1
 
     @asynccontextmanager
@@ -165,9 +145,9 @@ class Store(Shielding):
             raise ToolError("nothing was written: the documents cannot be written now") from error
 
 
-def _is_unchanged(before: Document) -> ColumnElement[bool]:
+def _is_unchanged(before: Document) -> sa.ColumnElement[bool]:
     # control: document-unchanged-since-decision
-    return and_(*(_documents.c[name] == value for name, value in before.model_dump().items()))
+    return sa.and_(*(_documents.c[name] == value for name, value in before.model_dump().items()))
 
 
 async def _check_room(connection: AsyncConnection, document: Document) -> None:
@@ -180,11 +160,11 @@ async def _check_room(connection: AsyncConnection, document: Document) -> None:
     column = _documents.c
     same = (column.owner == document.owner, column.state == "draft", column.department == document.department)
     others = (*same, column.id != document.id)
-    long = func.coalesce(func.sum(func.length(cast(column.text, LargeBinary))), 0)
-    drafts, together = (await connection.execute(select(func.count(), long).where(*others))).one()
+    long = sa.func.coalesce(sa.func.sum(sa.func.length(sa.cast(column.text, sa.LargeBinary))), 0)
+    drafts, together = (await connection.execute(sa.select(sa.func.count(), long).where(*others))).one()
     if drafts >= MOST_DRAFTS or together + len(document.text.encode()) > MOST_BYTES:  # control: drafts-bounded
         # SQLite numbers the rows as they are inserted.
-        latest = select(column.id).where(*others).order_by(literal_column("rowid").desc()).limit(MOST_NAMED)
+        latest = sa.select(column.id).where(*others).order_by(sa.literal_column("rowid").desc()).limit(MOST_NAMED)
         names = ", ".join(await connection.scalars(latest))  # control: full-store-names-drafts
         raise ToolError(
             f"no room: a user has at most {MOST_DRAFTS} drafts and {MOST_BYTES} bytes of them in a department; "
