@@ -64,12 +64,7 @@ class Verification:
     """One pass over an export: the checkpoint and the hashes at once, the leaves by `leaves`."""
 
     def __init__(
-        self,
-        lines: Iterator[bytes],
-        policy: Trust,
-        *,
-        held: Mapping[str, Checkpoint] = {},
-        source: str = EXPORT,
+        self, lines: Iterator[bytes], policy: Trust, *, held: Mapping[str, Checkpoint] = {}, source: str = EXPORT
     ) -> None:
         """Read the header and the hashes.  Raises `Faulty`.
 

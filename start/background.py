@@ -20,13 +20,7 @@ def leave_running(command: list[str]) -> int:
     """
     env = {**os.environ, "COLUMNS": str(console.width)}  # its output is a pipe, ours the terminal
     process = subprocess.Popen(  # noqa: S603
-        command,
-        cwd=ROOT,
-        env=env,
-        start_new_session=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
+        command, cwd=ROOT, env=env, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
     )
     signals: list[int] = []
 

@@ -27,12 +27,7 @@ class CA:
     """Issues X.509-SVIDs."""
 
     def __init__(
-        self,
-        trust_domain: str,
-        *,
-        above: "CA | None" = None,
-        path_length: int = 0,
-        renews: "CA | None" = None,
+        self, trust_domain: str, *, above: "CA | None" = None, path_length: int = 0, renews: "CA | None" = None
     ) -> None:
         """`above`: the issuer, if this authority is an intermediate; `path_length`: the intermediates that it may have.
 

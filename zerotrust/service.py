@@ -1,16 +1,7 @@
 """One party: its dependencies, the gate around its app, and the operations of its handlers; `runtime.py` makes it."""
 
 import time
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Coroutine,
-    Hashable,
-    Iterable,
-    Mapping,
-    MutableMapping,
-)
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -273,12 +264,7 @@ class Service:
         raise Denied(decision.reason, f"{name}: {why}")
 
     def decide(
-        self,
-        action: str,
-        resource: Resource,
-        *,
-        otherwise: Exception | None = None,
-        effect: Effect | None = None,
+        self, action: str, resource: Resource, *, otherwise: Exception | None = None, effect: Effect | None = None
     ) -> Coroutine[Any, Any, None]:
         """Decide about one resource, and, when awaited, record that the caller may have it before the handler acts.
 

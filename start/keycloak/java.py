@@ -22,11 +22,7 @@ JAVA_SHA256 = {
 }
 """Over all files that the wheel has in `JAVA_FOLDER` (`digest_of`), by the machine it is for."""
 
-_JAVA_FOLDERS = [
-    "/usr/lib/jvm/*",
-    "/opt/java*",
-    "~/.sdkman/candidates/java/*",
-]
+_JAVA_FOLDERS = ["/usr/lib/jvm/*", "/opt/java*", "~/.sdkman/candidates/java/*"]
 
 
 def find_java(say: Say) -> Path:

@@ -281,16 +281,7 @@ async def test_claims_of_another_type(target: Target) -> Tries:
         for name in ("iat", "nbf"):
             payload = claims(target, party, **{name: str(later - 60)})
             yield await target.send(party, target.issuer.sign_bytes(header(), payload), by="claims-valid (of any type)")
-        for end in (
-            f"{later}.5",
-            "NaN",
-            "Infinity",
-            "1e400",
-            "-1",
-            "true",
-            f"[{later}]",
-            "{}",
-        ):
+        for end in (f"{later}.5", "NaN", "Infinity", "1e400", "-1", "true", f"[{later}]", "{}"):
             payload = claims(target, party, exp="END").replace(b'"END"', end.encode())
             yield await target.send(party, target.issuer.sign_bytes(header(), payload), by="pydantic")
         for name, value in (

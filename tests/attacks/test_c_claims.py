@@ -18,13 +18,7 @@ async def test_a_token_for_one_party_at_another(target: Target) -> Tries:
         for elsewhere in DOORS.keys() - {here}:
             yield await target.send(here, target.token(elsewhere))
             yield await target.send(here, target.token(here, aud=target.issuer.registry.id(elsewhere)))
-        for nobodys in (
-            "account",
-            "walkthrough",
-            "realm-management",
-            ISSUER,
-            metadata()["token_endpoint"],
-        ):
+        for nobodys in ("account", "walkthrough", "realm-management", ISSUER, metadata()["token_endpoint"]):
             yield await target.send(here, target.token(here, aud=nobodys))
 
 

@@ -6,18 +6,7 @@ import orjson
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from tests.support.attack import (
-    DOORS,
-    LURES,
-    META,
-    Target,
-    Tried,
-    Tries,
-    answering_with,
-    attack,
-    rpc,
-    tool_call,
-)
+from tests.support.attack import DOORS, LURES, META, Target, Tried, Tries, answering_with, attack, rpc, tool_call
 from tests.support.receipts import heard
 from tools.documents.tools import TOOLS
 from zerotrust.decision import Reason

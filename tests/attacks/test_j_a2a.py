@@ -144,10 +144,7 @@ async def test_a_card_that_somebody_else_shows(target: Target) -> Tries:
             signed_card(card, reader, key=public, alg="HS256"),
             signed_card(card, reader, key=None, alg="none"),
         ],
-        "statement-signer": [
-            signed_card(card, writer),
-            signed_card(card, writer, kid=reader.id),
-        ],
+        "statement-signer": [signed_card(card, writer), signed_card(card, writer, kid=reader.id)],
         "statement-chain": [signed_card(card, CA().svid(READER))],
         "card-header": [
             signed_card(card, reader, jku=f"{LURES[1]}/keys"),

@@ -234,11 +234,7 @@ async def test_an_agent_that_holds_all_connections_to_the_model_server(target: T
 
 
 def saying(
-    target: Target,
-    *calls: tuple[str, dict[str, Any]],
-    ended: str = "tool_calls",
-    passed_on: bool = False,
-    **more: Any,
+    target: Target, *calls: tuple[str, dict[str, Any]], ended: str = "tool_calls", passed_on: bool = False, **more: Any
 ) -> list[bytes]:
     """Put a model in place of ours that asks for the same for ever; return what it gets to hear.
 
@@ -268,10 +264,7 @@ async def test_a_model_that_asks_for_the_same_again_and_again(target: Target) ->
     tried = await target.send("agent/writer", target.token("agent/writer"))
     twice = replace(tried, effect=len(target.system.documents()) > len(before) + 1)
     yield twice.stopped_by("nothing-done-twice")
-    for name, arguments, by in (
-        ("read", {"id": "ENG-101"}, "same-call-bounded"),
-        ("post", {}, "idle-replies-bounded"),
-    ):
+    for name, arguments, by in (("read", {"id": "ENG-101"}, "same-call-bounded"), ("post", {}, "idle-replies-bounded")):
         heard = saying(target, (name, arguments))
         tried = await target.send(READER, target.token(READER), on_record_at=TOOL)
         done = [r for r in tried.recorded if r.get("operation") == name]

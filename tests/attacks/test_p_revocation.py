@@ -66,11 +66,7 @@ class Registry(Scene):
 
 @asynccontextmanager
 async def registry_alone(folder: Path, issuer: Issuer, kind: type[Service]) -> AsyncIterator[Registry]:
-    kept, clock, svid = (
-        State(folder / "revocations.db"),
-        Clock(float(NOW)),
-        svid_of(REGISTRY_PARTY),
-    )
+    kept, clock, svid = State(folder / "revocations.db"), Clock(float(NOW)), svid_of(REGISTRY_PARTY)
     revocations = Revocations(clock=clock)
     snapshot = System(folder, issuer.registry, issuer, kind, time.time).snapshot
     with pytest.MonkeyPatch.context() as patch:

@@ -68,11 +68,7 @@ async def test_no_request_is_lost_while_certificates_are_renewed(rotating: Syste
                 shown.add(tls.getpeercert()["serialNumber"])
 
     token = issuer.delegated(
-        "orchestrator",
-        READER,
-        iss=rotating.keycloak.issuer,
-        aud=rotating.registry.id(DOCUMENTS),
-        scope="tool.read",
+        "orchestrator", READER, iss=rotating.keycloak.issuer, aud=rotating.registry.id(DOCUMENTS), scope="tool.read"
     )
     call = tool_call("read", id="ENG-101")
     headers = call["headers"] | {"authorization": f"Bearer {token}"}

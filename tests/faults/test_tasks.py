@@ -81,14 +81,7 @@ async def hang(system: System, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     ids=["the tool's answer", "the agent's answer"],
 )
 async def test_a_document_that_was_filed_without_an_answer_may_have_been_filed(
-    system: System,
-    issuer: Issuer,
-    stored: Stored,
-    lose: Lose,
-    party: str,
-    words: bytes,
-    told: str,
-    unclear: list[str],
+    system: System, issuer: Issuer, stored: Stored, lose: Lose, party: str, words: bytes, told: str, unclear: list[str]
 ) -> None:
     before = stored()
     lose(party, words)

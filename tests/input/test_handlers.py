@@ -57,12 +57,7 @@ async def broken(folder: Path, issuer: Issuer, error: Exception) -> tuple[httpx.
     ],
 )
 async def test_whatever_happens_in_a_handler_the_answer_says_its_reason_and_its_trace_and_no_more(
-    tmp_path: Path,
-    issuer: Issuer,
-    caplog: pytest.LogCaptureFixture,
-    error: Exception,
-    status: int,
-    reason: ReasonCode,
+    tmp_path: Path, issuer: Issuer, caplog: pytest.LogCaptureFixture, error: Exception, status: int, reason: ReasonCode
 ) -> None:
     answer, [granted, failed] = await broken(tmp_path, issuer, error)
 

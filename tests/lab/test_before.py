@@ -41,11 +41,7 @@ async def test_an_attack_that_gets_nothing_has_not_succeeded(attack: Run, status
     """Also where the answer is polite: but for those of which the answer itself is the loot."""
     seen = await attack(system_that(httpx.MockTransport(lambda _: httpx.Response(status, json={}))))
 
-    answer_is_loot = attack.__name__ in {
-        "ask_without_a_token",
-        "spend_the_token_elsewhere",
-        "go_on_after_sign_out",
-    }
+    answer_is_loot = attack.__name__ in {"ask_without_a_token", "spend_the_token_elsewhere", "go_on_after_sign_out"}
     assert seen.succeeded == (status == 200 and answer_is_loot)
 
 

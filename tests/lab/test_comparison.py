@@ -51,11 +51,7 @@ def test_each_check_that_is_named_is_in_the_code(one: Expected) -> None:
         (got("200 ok"), refused("401 revoked"), []),
         (refused("401 no"), refused("401 revoked"), ["before: did not succeed: 401 no"]),
         (got("200 ok"), got("200 ok"), ["after: succeeded: 200 ok"]),
-        (
-            got("200 ok"),
-            refused("503 stale"),
-            ["after: 503 stale, where 401 revoked is expected"],
-        ),
+        (got("200 ok"), refused("503 stale"), ["after: 503 stale, where 401 revoked is expected"]),
     ],
 )
 def test_a_row_says_where_it_is_not_as_expected(before: Outcome, after: Outcome, wrong: list[str]) -> None:

@@ -404,9 +404,7 @@ with WorkloadApiClient() as client:
 async def test_strangers_are_not_even_shown_keys_here(authority: Authority, call: str) -> None:
     program = f"from spiffe import WorkloadApiClient\nwith WorkloadApiClient(default_timeout=5) as client:\n    {call}"
     stranger = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", program),
-        env={"SPIFFE_ENDPOINT_SOCKET": authority.endpoint},
-        stderr=subprocess.PIPE,
+        *(sys.executable, "-c", program), env={"SPIFFE_ENDPOINT_SOCKET": authority.endpoint}, stderr=subprocess.PIPE
     )
     _, errors = await stranger.communicate()
 

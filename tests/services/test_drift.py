@@ -19,17 +19,7 @@ from authorities.attestation.local import stage
 from authorities.attestation.local.installed import PIN
 from authorities.attestation.local.launch import LaunchError
 from authorities.attestation.verifier.measure import Stamp, stamps
-from tests.support.launched import (
-    FETCH,
-    PROJECT,
-    Authority,
-    Probe,
-    Site,
-    authority,
-    log_of,
-    probe,
-    site,
-)
+from tests.support.launched import FETCH, PROJECT, Authority, Probe, Site, authority, log_of, probe, site
 from tests.support.waiting import until
 from zerotrust.authority.files.lock import FILES, LOCK, REGISTRY
 

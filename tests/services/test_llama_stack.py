@@ -109,8 +109,7 @@ def thinking(system: System, issuer: Issuer) -> httpx.AsyncClient:
     """The reader, with its token for the model."""
     scope = "inference.run llama.chat"
     return system.client(
-        "inference",
-        issuer.delegated("orchestrator", "agent/reader", aud=issuer.registry.id("inference"), scope=scope),
+        "inference", issuer.delegated("orchestrator", "agent/reader", aud=issuer.registry.id("inference"), scope=scope)
     )
 
 
@@ -153,11 +152,7 @@ async def test_what_was_asked_is_passed_on_and_what_was_answered_is_built_anew(
     ]
     answer = await ask(thinking, messages=messages, tools=[SEARCH], temperature=0.5, user="u", logit_bias={"1": 2})
 
-    assert server.body["messages"] == [
-        messages[0],
-        {"role": "assistant", "tool_calls": [CALLED]},
-        messages[2],
-    ]
+    assert server.body["messages"] == [messages[0], {"role": "assistant", "tool_calls": [CALLED]}, messages[2]]
     assert (server.body["tools"], server.body["temperature"], server.body["model"]) == ([SEARCH], 0.5, "provider/m")
     assert not {"user", "logit_bias"} & server.body.keys()
     assert SECRET not in answer.text

@@ -136,12 +136,7 @@ USER = (revoke, reinstate_user, "enable_user", ("enable user", "alices-id"))
 
 @pytest.mark.parametrize(("revoke", "back", "enable", "last"), [PARTY, USER], ids=["party", "user"])
 async def test_a_realm_that_was_away_does_not_hear_of_a_suspension_after_its_end(
-    authority: Authority,
-    monkeypatch: pytest.MonkeyPatch,
-    revoke: Step,
-    back: Step,
-    enable: str,
-    last: tuple[str, str],
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, revoke: Step, back: Step, enable: str, last: tuple[str, str]
 ) -> None:
     """It is told again all the while, also while it is being told of the reinstatement."""
     heard = getattr(authority.realm, enable)

@@ -18,16 +18,7 @@ from authorities.registry.revocations import NOT_FOR_TOKENS, OperatorRevocations
 from authorities.registry.state import Entry, State
 from authorities.registry.stream import Stream
 from tests.support.issuer import Issuer
-from tests.support.registry_authority import (
-    FOLLOWER,
-    ME,
-    OPENING,
-    Authority,
-    Realm,
-    put,
-    read,
-    streaming,
-)
+from tests.support.registry_authority import FOLLOWER, ME, OPENING, Authority, Realm, put, read, streaming
 from zerotrust.decision import Reason, ReasonCode
 from zerotrust.registry.topics import REVOCATIONS
 from zerotrust.revocation_list import Revocable
@@ -109,11 +100,7 @@ async def test_a_user_that_nobody_knows_is_distinguished_from_one_that_nobody_ca
         {"name": "alice"},
         {"kind": "user", "name": "alice", "cause": ""},
         {"kind": "user", "name": "alice", "cause": "x" * 201},
-        {
-            "kind": "user",
-            "name": "alice",
-            "cause": "keycloak: disabled",
-        },  # an event would reinstate what that revokes
+        {"kind": "user", "name": "alice", "cause": "keycloak: disabled"},  # an event would reinstate what that revokes
         {"kind": "user", "name": "alice", "cause": " Keycloak: disabled"},
         {"kind": "user", "name": "alice", "cause": "drift: agents/reader/main.py"},
     ],

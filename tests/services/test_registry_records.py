@@ -81,7 +81,4 @@ async def test_each_thing_that_keycloak_changes_is_on_record(
     await keycloak.apply(Change(subject, None))
 
     what = " ".join(subject)
-    assert administration(authority) == [
-        ("revoke", what, "keycloak: logout", None),
-        ("reinstate", what, None, None),
-    ]
+    assert administration(authority) == [("revoke", what, "keycloak: logout", None), ("reinstate", what, None, None)]

@@ -34,12 +34,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lab.without import Control, without
 from tests.attacks.table import ROWS, Missing, Row
-from tests.support.attack_cases import (
-    Try,
-    cases,
-    check_that_half_succeed,
-    check_what_they_are_about,
-)
+from tests.support.attack_cases import Try, cases, check_that_half_succeed, check_what_they_are_about
 from tests.support.ca import holder, workload
 from tests.support.door import Clock
 from tests.support.issuer import Issuer
@@ -65,10 +60,7 @@ META = {
     "io.modelcontextprotocol/clientInfo": {"name": "attacker", "version": "1"},
     "io.modelcontextprotocol/clientCapabilities": {},
 }
-MCP_HEADERS = [
-    (b"mcp-protocol-version", b"2026-07-28"),
-    (b"accept", b"application/json, text/event-stream"),
-]
+MCP_HEADERS = [(b"mcp-protocol-version", b"2026-07-28"), (b"accept", b"application/json, text/event-stream")]
 A2A_HEADERS = [(b"a2a-version", b"1.0")]
 
 

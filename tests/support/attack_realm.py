@@ -28,12 +28,7 @@ from start.keycloak.server import Keycloak
 from testkit import Identity, principal
 from testkit.browser import sign_in
 from tests.attacks.table import ROWS, Missing
-from tests.support.attack_cases import (
-    Try,
-    cases,
-    check_that_half_succeed,
-    check_what_they_are_about,
-)
+from tests.support.attack_cases import Try, cases, check_that_half_succeed, check_what_they_are_about
 from tests.support.issuer import Known
 from tests.support.leaks import holds_token
 from tests.support.real import EVERYTHING, imported

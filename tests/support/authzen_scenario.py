@@ -192,10 +192,5 @@ REFUSED = [
         batch({}, **asked(options={"evaluations_semantic": "first"})),
         "options.evaluations_semantic is not one of execute_all, deny_on_first_deny, permit_on_first_permit",
     ),
-    (
-        "3.4",
-        EVALUATIONS,
-        batch(*[{}] * 101, **asked()),
-        "evaluations has 101 elements, at most 100 are answered",
-    ),
+    ("3.4", EVALUATIONS, batch(*[{}] * 101, **asked()), "evaluations has 101 elements, at most 100 are answered"),
 ]

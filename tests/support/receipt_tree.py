@@ -148,12 +148,7 @@ class Task:
             "began": self.now,
             "iat": self.now,
             "caller": caller.id if caller else None,
-            "token": {
-                "jti": token,
-                "azp": caller.id if caller else "walkthrough",
-                "aud": hop.id,
-                "lineage": lineage,
-            },
+            "token": {"jti": token, "azp": caller.id if caller else "walkthrough", "aud": hop.id, "lineage": lineage},
             "request": digest(f"{hop.party} asked") if caller else hashlib.sha256(self.request).hexdigest(),
             "answer": digest(f"{hop.party} answers") if caller else hashlib.sha256(self.content).hexdigest(),
             "status": 200,

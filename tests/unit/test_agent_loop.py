@@ -115,8 +115,7 @@ def a_call(arguments: Any = "{}", name: Any = "search") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "meant"),
-    [("", {}), (None, {}), ("{}", {}), ('{"a": 1}', {"a": 1}), ({"a": 1}, {"a": 1})],
+    ("arguments", "meant"), [("", {}), (None, {}), ("{}", {}), ('{"a": 1}', {"a": 1}), ({"a": 1}, {"a": 1})]
 )
 def test_a_call_without_arguments_has_none_whatever_is_sent_for_it(arguments: Any, meant: dict[str, Any]) -> None:
     assert reply(a_call(arguments)).calls == (Call("search", meant),)

@@ -14,14 +14,7 @@ from console import tasks as module_of_tasks
 from console.hops import Known, hop_of
 from console.log import LogReader
 from console.run import result_of
-from console.sessions import (
-    MOST,
-    MOST_OF_A_USER,
-    Session,
-    Sessions,
-    hashed,
-    state_of,
-)
+from console.sessions import MOST, MOST_OF_A_USER, Session, Sessions, hashed, state_of
 from console.stream import follow
 from console.tasks import MOST_EARLY, Tasks
 from testkit.party import principal

@@ -6,15 +6,7 @@ Rows 200 to 203 and 426 to 428 of the attack table have more of them.
 
 import pytest
 
-from authorities.attestation.containers.admission import (
-    DOCKER,
-    Facts,
-    Own,
-    Place,
-    kept_places,
-    mount_points,
-    problem,
-)
+from authorities.attestation.containers.admission import DOCKER, Facts, Own, Place, kept_places, mount_points, problem
 from tests.support.container import COMMAND, ENVIRON, HOSTS, MOUNTS, SAME, STATUS
 
 KEPT = {"_data": Place("254:0", "/v")} | dict.fromkeys(("hostname", "hosts", "resolv.conf"), Place("254:0", "/c"))
@@ -22,11 +14,7 @@ OWN = Own(SAME, KEPT)
 
 
 def told(
-    status: str = STATUS,
-    mounts: str = MOUNTS,
-    cmdline: bytes = COMMAND,
-    environ: bytes = ENVIRON,
-    hosts: bytes = HOSTS,
+    status: str = STATUS, mounts: str = MOUNTS, cmdline: bytes = COMMAND, environ: bytes = ENVIRON, hosts: bytes = HOSTS
 ) -> str | None:
     return problem(Facts(status, mounts.encode(), cmdline, environ, hosts), OWN)
 

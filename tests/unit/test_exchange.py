@@ -80,11 +80,7 @@ class Bench:
         return httpx.Response(200, json=BEARER | {"access_token": token})
 
     async def exchange(
-        self,
-        who: Principal | None = None,
-        audience: str = DOCUMENTS,
-        scopes: frozenset[str] = READ,
-        **wishes: Any,
+        self, who: Principal | None = None, audience: str = DOCUMENTS, scopes: frozenset[str] = READ, **wishes: Any
     ) -> ExchangedToken:
         return await self.exchanger.exchange(who or caller(), TokenRequest(audience, scopes, **wishes))
 
@@ -291,8 +287,7 @@ async def test_an_issuer_that_refuses_is_distinguished_from_one_that_cannot_answ
 
 
 @pytest.mark.parametrize(
-    "changed",
-    [{"token_type": "DPoP"}, {"token_type": "N_A"}, {"issued_token_type": ID_TOKEN}, {"token_type": None}],
+    "changed", [{"token_type": "DPoP"}, {"token_type": "N_A"}, {"issued_token_type": ID_TOKEN}, {"token_type": None}]
 )
 async def test_what_is_no_bearer_access_token_is_not_used(bench: Bench, changed: dict[str, Any]) -> None:
     bench.answer = lambda form: httpx.Response(200, json=bench.granted(form).json() | changed)

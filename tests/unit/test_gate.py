@@ -350,11 +350,7 @@ async def test_a_refusal_on_mcp_is_json_rpc_with_the_scope_that_would_help(tool_
     assert reply.json() == {
         "jsonrpc": "2.0",
         "id": "request-7",
-        "error": {
-            "code": -32011,
-            "message": "insufficient_scope",
-            "data": error | {"trace_id": record["trace_id"]},
-        },
+        "error": {"code": -32011, "message": "insufficient_scope", "data": error | {"trace_id": record["trace_id"]}},
     }
 
 

@@ -63,9 +63,7 @@ def test_a_version_that_is_not_on_record_is_not_in_force(
     assert again.active == kept.active
 
 
-def test_a_version_on_record_that_is_gone_ends_the_start_until_somebody_puts_it_aside(
-    tmp_path: Path,
-) -> None:
+def test_a_version_on_record_that_is_gone_ends_the_start_until_somebody_puts_it_aside(tmp_path: Path) -> None:
     """Also if another file takes its place: an older version would take back what an operator has decided."""
     begun = started(tmp_path, CONTENT)
     on_record = {key(begun.active), key(begun.add(LESS, by="olga", why="less"))}

@@ -36,10 +36,7 @@ def problems(policies: str, schema: str = POLICY.cedar_schema, table: str = CONT
         (GOOD.replace(SENTENCE, ""), f"one: {A_SENTENCE}"),
         (GOOD.replace("Somebody may", "It"), None),
         (GOOD.replace("thing.", "thing"), f"one: {A_SENTENCE}"),
-        (
-            GOOD.replace("thing.", "thing. And more."),
-            f"one: {A_SENTENCE}",
-        ),
+        (GOOD.replace("thing.", "thing. And more."), f"one: {A_SENTENCE}"),
         (GOOD.replace("something", "tool.read"), None),
         (
             GOOD.replace("permit", "forbid"),

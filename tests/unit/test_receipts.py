@@ -134,11 +134,8 @@ def test_a_party_that_sends_without_end_takes_no_room_from_others() -> None:
         calls = Calls()
         honest = [(TOOL, f"a.b.{'c' * (most // 6)}{number}") for number in range(2)]
         junk = [(READER, f"a.b.{'d' * (most // 4)}{number}") for number in range(6)]
-        sent = {
-            "before": [*junk, *honest],
-            "behind": [*honest, *junk],
-            "between": [*junk[:3], *honest, *junk[3:]],
-        }[order]
+        orders = {"before": [*junk, *honest], "behind": [*honest, *junk], "between": [*junk[:3], *honest, *junk[3:]]}
+        sent = orders[order]
         for number, (audience, receipt) in enumerate(sent):
             calls.note_call(audience, f"T{number}", b"").note_answer(b'{"receipts":"%b"}' % receipt.encode())
 

@@ -32,10 +32,7 @@ def revoke(door: Door, kind: Any = "user", name: str = "alice") -> None:
 
 @pytest.mark.parametrize(
     ("meanwhile", "status", "reason"),
-    [
-        (revoke, 401, Reason.REVOKED),
-        (lambda door: door.revocations.forget(), 503, Reason.REVOCATION_UNKNOWN),
-    ],
+    [(revoke, 401, Reason.REVOKED), (lambda door: door.revocations.forget(), 503, Reason.REVOCATION_UNKNOWN)],
     ids=["revoked", "not known any more"],
 )
 async def test_who_is_not_good_any_more_when_the_body_has_come_in_gets_no_further(

@@ -43,8 +43,7 @@ ISSUERS = ["http://a.test", "https://", "a.test", "https://a.test/?x", "https://
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [("registry_party", "authority/registry/../agent"), *(("issuer", issuer) for issuer in ISSUERS)],
+    ("name", "value"), [("registry_party", "authority/registry/../agent"), *(("issuer", issuer) for issuer in ISSUERS)]
 )
 def test_the_registrys_name_is_that_of_a_party_and_an_issuer_is_an_https_address_without_query_and_fragment(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str

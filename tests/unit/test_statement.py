@@ -154,8 +154,7 @@ def test_the_algorithm_is_ours_to_choose(registry: Svid) -> None:
 
 
 @pytest.mark.parametrize(
-    "statement",
-    ["", ".", "..", "a.b.c", "é.b.c", encode(b"[]") + ".b.c", encode(b'{"typ": "a", "typ": "b"}') + ".b.c"],
+    "statement", ["", ".", "..", "a.b.c", "é.b.c", encode(b"[]") + ".b.c", encode(b'{"typ": "a", "typ": "b"}') + ".b.c"]
 )
 def test_what_is_no_statement_is_said_to_be_none(statement: str) -> None:
     with pytest.raises(InvalidStatement):

@@ -34,14 +34,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from zerotrust.adapters.agent_card import (
-    CARD_PATH,
-    INPUT_MODES,
-    OUTPUT_MODES,
-    PATH,
-    agent_card,
-    sign_card,
-)
+from zerotrust.adapters.agent_card import CARD_PATH, INPUT_MODES, OUTPUT_MODES, PATH, agent_card, sign_card
 from zerotrust.adapters.answer import Answer, PeerError, outage_of
 from zerotrust.adapters.model_choice import DEFAULT_MODEL, ask_for_model
 from zerotrust.decision import Denied, Reason

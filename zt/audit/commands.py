@@ -127,10 +127,7 @@ def verify(
     context: typer.Context,
     export: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="EXPORT",
-            help="of `zt audit export`, or the folder of a log; without it: the journals",
-        ),
+        typer.Argument(metavar="EXPORT", help="of `zt audit export`, or the folder of a log; without it: the journals"),
     ] = None,
     *,
     policy: PolicyFile = None,
@@ -257,13 +254,7 @@ def policy(context: typer.Context, *, _json: Json = False) -> None:
 
 
 @audit.command("witness")
-def witness(
-    context: typer.Context,
-    *,
-    log: Log = None,
-    policy: PolicyFile = None,
-    _json: Json = False,
-) -> None:
+def witness(context: typer.Context, *, log: Log = None, policy: PolicyFile = None, _json: Json = False) -> None:
     """Cosign the log as a witness of your own, and print the witness's line for a policy.
 
     It signs only what continues the checkpoint that it signed last, which it keeps in the folder of `ZT_WITNESS`,

@@ -161,10 +161,7 @@ def _comparison(proven: "Proven") -> Iterator[Text | Padding]:
         )
     if found.late:
         late = ", ".join(map(short, found.late))
-        yield Text(
-            f"Not complete: the log lacks records of {late}.  Export it again once it has later ones.",
-            "yellow",
-        )
+        yield Text(f"Not complete: the log lacks records of {late}.  Export it again once it has later ones.", "yellow")
     if found.changed:
         changed = ", ".join(map(short, found.changed))
         yield Text(f"Not complete: the log no longer took the journal of {changed}, which has changed.", "yellow")
@@ -223,11 +220,6 @@ def _document(proven: "Proven") -> dict[str, object]:
 
 
 def _calls(one: "VerifiedReceipt", caller: str | None) -> Iterator[dict[str, object]]:
-    yield {
-        "party": one.signer,
-        "caller": caller,
-        "receipt": one.digest,
-        "said": json.loads(one.receipt.payload()),
-    }
+    yield {"party": one.signer, "caller": caller, "receipt": one.digest, "said": json.loads(one.receipt.payload())}
     for called in one.below:
         yield from _calls(called, one.signer)
