@@ -16,6 +16,7 @@ import jwt
 import sqlalchemy
 from a2a.server.routes import create_rest_routes
 from mcp.server.transport_security import TransportSecuritySettings
+from pydantic import BaseModel
 
 from lab import weak
 from lab.without import Hook
@@ -244,9 +245,14 @@ def open_route(get: Call, key: object, _unlisted: Route) -> Route:
     return get(key, Route("", Public()))  # type: ignore[no-any-return]
 
 
-@at(calls, "logout-token-signature", "proof-signature", "token-signature")
+@at(calls, "proof-signature", "token-signature")
 def unverified(_decode: Call, token: str, *_: object, **_how: object) -> bytes:
     return jwt.PyJWS().decode(token, options={"verify_signature": False})  # type: ignore[no-any-return]
+
+
+@at(calls, "logout-token-signature")
+def unsigned_claims(_claims: Call, token: str, _key: object, kind: type[BaseModel]) -> BaseModel:
+    return kind.model_validate(jwt.decode(token, options={"verify_signature": False}))
 
 
 @at(calls, "jwt-svid-signature")
