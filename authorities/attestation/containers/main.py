@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from authorities.attestation.containers.attested import Containers, Image, images
@@ -91,7 +91,7 @@ async def serve(settings: Settings, further: Further) -> None:
         stack.callback(server.close)
         log("ready")
         async with asyncio.timeout(RENEWED_AFTER):
-            await report(settings.registry, authorities.registry, Source(registry, issuer, drift))
+            await report(settings.registry, authorities.registry, Source(drift, lambda: own_svid(registry, issuer)))
 
 
 def approved_images(registry: Registry, lock: Lock) -> list[Image]:
@@ -133,20 +133,14 @@ def server_certificate(issuer: Issuer, *dns_names: str) -> tuple[bytes, bytes]:
 
 
 class Source:
-    """The source of the reports to the registry (`verifier/report.py`)."""
+    """The source of the reports to the registry (`verifier/report.py`), which runs in a container of its own."""
 
-    def __init__(self, registry: Registry, issuer: Issuer, drift: Drift) -> None:
-        self._registry, self._issuer, self._drift, self.log = registry, issuer, drift, log
-
-    def changes(self) -> AsyncIterator[dict[str, str]]:
-        """Yield the drifted parties, each with its files, now and at each change."""
-        return self._drift.changes()
+    def __init__(self, drift: Drift, svid: Callable[[], Svid]) -> None:
+        """`svid`: returns one of the attestation authority's own."""
+        self.changes, self.svid, self.log = drift.changes, svid, log
 
     def use(self, read_from: Mapping[str, str]) -> None:
         """Do nothing: what the registry reads is in its image, and measured there."""
-
-    def svid(self) -> Svid:
-        return own_svid(self._registry, self._issuer)
 
 
 async def _main(further: Further) -> None:

@@ -13,13 +13,13 @@ import signal
 import socket
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from authorities.attestation.containers.admission import KUBERNETES
 from authorities.attestation.containers.attested import Containers
 from authorities.attestation.containers.image import load_pin
-from authorities.attestation.containers.main import APP, PIN, approved_images, log
+from authorities.attestation.containers.main import APP, PIN, Source, approved_images, log
 from authorities.attestation.containers.settings import Settings
 from authorities.attestation.process.peers import Peer, allow_open_files, process_of
 from authorities.attestation.spiffe.bounded_server import Caller, container_caller
@@ -31,7 +31,6 @@ from zerotrust.authority.budget import Budget
 from zerotrust.authority.files.lock import LOCK, REGISTRY, load_lock
 from zerotrust.authority.files.reading import RegistryError
 from zerotrust.authority.files.snapshot_files import load_registry
-from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.workload import Workload
 
 SOCKET = Path("/run/verifier/verifier.sock")
@@ -168,23 +167,6 @@ def _process(pidfd: int) -> Peer:
         raise
 
 
-class Source:
-    """The source of the reports to the registry (`verifier/report.py`)."""
-
-    def __init__(self, workload: Workload, drift: Drift) -> None:
-        self._workload, self._drift, self.log = workload, drift, log
-
-    def changes(self) -> AsyncIterator[dict[str, str]]:
-        """Yield the drifted parties, each with its files, now and at each change."""
-        return self._drift.changes()
-
-    def use(self, read_from: Mapping[str, str]) -> None:
-        """Do nothing: what the registry reads is in its image, and measured there."""
-
-    def svid(self) -> Svid:
-        return self._workload.svid
-
-
 async def serve(settings: Settings) -> None:
     """Serve until cancelled.  Raises `RegistryError`, `MeasureError`, `OSError` or `ValueError`."""
     allow_open_files()
@@ -203,7 +185,7 @@ async def serve(settings: Settings) -> None:
         await asyncio.to_thread(containers.read_own_image)
         within = registry.freshness.x509_svid * 3 / 4
         verifier = Verifier(own.attestation, containers, drift, log, pid=os.getpid(), within=within)
-        reporting = _report(settings.registry, own.registry, Source(workload, drift), workload)
+        reporting = _report(settings.registry, own.registry, Source(drift, lambda: workload.svid), workload)
         await asyncio.gather(verifier.serve(SOCKET), verifier.resume(), verifier.look(), reporting)
 
 
