@@ -113,16 +113,6 @@ def _builder(
 
 
 def _usage(*, signs: bool | None) -> x509.KeyUsage:
-    no = dict.fromkeys(
-        [
-            "content_commitment",
-            "key_encipherment",
-            "data_encipherment",
-            "key_agreement",
-            "encipher_only",
-            "decipher_only",
-        ],
-        False,
-    )
-    certifies = signs is False
-    return x509.KeyUsage(digital_signature=bool(signs), key_cert_sign=certifies, crl_sign=certifies, **no)
+    none_of = "content_commitment key_encipherment data_encipherment key_agreement encipher_only decipher_only"
+    others, certifies = dict.fromkeys(none_of.split(), False), signs is False
+    return x509.KeyUsage(digital_signature=bool(signs), key_cert_sign=certifies, crl_sign=certifies, **others)

@@ -108,14 +108,6 @@ def _builder(
 
 
 def _usage(*, digital_signature: bool = False, key_cert_sign: bool = False) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=digital_signature,
-        key_cert_sign=key_cert_sign,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    none_of = "content_commitment key_encipherment data_encipherment key_agreement crl_sign encipher_only decipher_only"
+    others = dict.fromkeys(none_of.split(), False)
+    return x509.KeyUsage(digital_signature=digital_signature, key_cert_sign=key_cert_sign, **others)
