@@ -5,8 +5,9 @@ import ctypes
 import os
 import re
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from textwrap import shorten
 from typing import Any, TypeVar
@@ -46,6 +47,39 @@ def end_with(parent: int) -> None:
         os._exit(1)
 
 
+async def start_child(
+    *command: str | Path,
+    env: Mapping[str, str],
+    folder: Path,
+    log: Path,
+    before: Callable[[int], None] = end_with,
+    **more: Any,
+) -> asyncio.subprocess.Process:
+    """Start a program in a folder, with its output at the end of `log`, and Ctrl-C for us alone.
+
+    `before`: runs in the child before the program does, with our process id.
+    """
+    with log.open("ab") as output:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            env=env,
+            cwd=folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=partial(before, os.getpid()),
+            **more,
+        )
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """End a program at once."""
+    if process.returncode is None:
+        process.kill()  # what it leaves is not used again
+    await process.wait()
+
+
 async def wait_while_working(process_id: int, work: Coroutine[Any, Any, T]) -> T:
     """Await `work`, which waits for a process, for as long as the process works; return what `work` returns.
 
@@ -64,7 +98,7 @@ async def wait_while_working(process_id: int, work: Coroutine[Any, Any, T]) -> T
     finally:
         task.cancel()
         await asyncio.wait([task])
-    stopped = " and is stopped" if _stat(process_id)[:1] == ["T"] else ""
+    stopped = " and is stopped" if stat_of(process_id)[:1] == ["T"] else ""
     raise NoProgress(f"in {IDLE} s it has worked for {_work_time(process_id) - before:.1f} s{stopped} ({load_text()})")
 
 
@@ -92,7 +126,7 @@ async def wait_for_process(
     raise RunError(f"{name} does not start{why}; the end of its log, {log}:\n{tail(log)}")
 
 
-def _stat(process_id: int) -> list[str]:
+def stat_of(process_id: int) -> list[str]:
     """Return the fields of /proc/PID/stat from the third one on (proc(5)); none if the process has ended."""
     try:
         return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
@@ -110,7 +144,7 @@ def _work_time(process_id: int) -> float:
     for thread in threads:
         with suppress(OSError):  # it has ended
             waited += int((thread / "schedstat").read_text().split()[1])
-    return sum(map(int, _stat(process_id)[11:15])) / os.sysconf("SC_CLK_TCK") + waited / 1e9
+    return sum(map(int, stat_of(process_id)[11:15])) / os.sysconf("SC_CLK_TCK") + waited / 1e9
 
 
 def load_text() -> str:

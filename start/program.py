@@ -17,13 +17,12 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from start.progress import SAID_AFTER
 from zt.terminal import Terminal
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "run"
 INTERRUPTED = "Interrupted; everything that was started has ended."
-SAID_AFTER = 2
-"""Seconds after which a step reports that it still runs; then after twice as many, and so on."""
 
 
 # If the output is not a terminal: as wide as COLUMNS says, or wide enough for the tables.

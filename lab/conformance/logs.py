@@ -12,7 +12,7 @@ from lab.conformance.outcome import Outcome
 from lab.conformance.running import Missing, empty_folder, run
 from lab.conformance.serving import hosting
 from lab.conformance.ssh_witness import NAME, wait_until, witness
-from start.llama_stack.server import end
+from start.child import end
 from zerotrust.tlog.note import parse_note
 from zerotrust.tlog.quorum import TrustPolicy, policy
 from zerotrust.tlog.tree import InvalidLog

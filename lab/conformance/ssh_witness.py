@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab.conformance.running import Failed, Missing, run
 from lab.conformance.serving import HOST, free_port
-from start.llama_stack.server import end
+from start.child import end
 from zerotrust.tlog.note import VerifierKey, parse_verifier_key
 from zerotrust.tlog.tree import EMPTY
 

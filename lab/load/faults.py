@@ -8,11 +8,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
-from pathlib import Path
 
 from authorities.attestation.local.launch import Launch, Launched
 from lab.load.judge import Ban, Evidence
 from lab.load.relay import BREAKS, Break, Relay
+from start.child import stat_of
 from start.system import System
 from start.waiting import wait_until_listening
 
@@ -67,7 +67,7 @@ class Faults:
         stopped = pid()
         os.kill(stopped, signal.SIGSTOP)
         try:
-            while _state(stopped) != "T":  # noqa: ASYNC110 - there is no event
+            while stat_of(stopped)[:1] not in ([], ["T"]):  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.005)
             with self._silence(name, "paused"):
                 yield
@@ -118,8 +118,3 @@ def process(system: System, name: str) -> Launched:
 async def relaunch(system: System, launch: Launch) -> None:
     """Launch a party again, and wait until it answers."""
     await wait_until_listening(system, system.place(launch.name), await system.authority.launch(launch))
-
-
-def _state(pid: int) -> str:
-    """Return the state of a process, as in proc(5)."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

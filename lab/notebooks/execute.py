@@ -10,8 +10,7 @@ from pathlib import Path
 from lab.notebooks.attach import VARIABLE, secrets_of
 from lab.notebooks.normal import differences, normal, secrets_in, texts_of
 from registration.run_lock import RunError
-from start.child import end_with
-from start.llama_stack.server import end
+from start.child import end, end_with
 from start.program import console, say
 from start.system import ROOT
 

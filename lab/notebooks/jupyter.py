@@ -11,8 +11,7 @@ from pathlib import Path
 
 from lab.notebooks.execute import PYTHON, environment, new_home, sources
 from registration.run_lock import RunError
-from start.child import end_with
-from start.llama_stack.server import end
+from start.child import end, end_with
 from start.program import ROOT
 
 FOLDER = "notebooks"

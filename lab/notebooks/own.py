@@ -10,7 +10,7 @@ from typing import Any
 from lab.notebooks.normal import normal
 from lab.project_copy import copy_of_the_project
 from registration.realm import realm
-from start.llama_stack.server import end
+from start.child import end
 from start.program import ROOT
 from zerotrust.authority.files.lock import REGISTRY
 from zerotrust.authority.files.snapshot_files import load_registry

@@ -5,13 +5,13 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from demo.revocation import PLANTED, sign_in_olga, wait_until_restored
 from lab.before.system import Answer
 from lab.notebooks.copies import PLACES, folder_of, restore
 from lab.notebooks.rules import put_back
+from start.child import stat_of
 from start.system import System
 from zt.people.registry_client import RegistryClient
 
@@ -120,9 +120,4 @@ def processes(system: System) -> dict[str, tuple[int, str]]:
     """Return the process of each party, by its number and the time at which it began."""
     launched = [line for line in attestations_log(system) if line["event"] == "launched"]
     own = {line["party"]: line["pid"] for line in launched if line["folders"][0] != "lab/compromised_workload"}
-    return {party: (pid, _start_time(pid)) for party, pid in own.items()}
-
-
-def _start_time(pid: int) -> str:
-    """Return the clock ticks after boot (proc_pid_stat(5), field 22)."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return {party: (pid, stat_of(pid)[19]) for party, pid in own.items()}  # proc_pid_stat(5), field 22

@@ -32,7 +32,15 @@ from authorities.attestation.process.closed import Interpreter, give_up_reading_
 from registration.realm.script import SCRIPTS
 from registration.realm.users import USERS
 from start.before_start import check_port, check_private
-from start.child import NoProgress, create_memory_file, describe_activity, end_with, tail, wait_while_working
+from start.child import (
+    NoProgress,
+    create_memory_file,
+    describe_activity,
+    end_with,
+    start_child,
+    tail,
+    wait_while_working,
+)
 from start.errors import KeycloakError
 from start.keycloak.distribution import find_distribution
 from start.keycloak.instance import BUILD, Instance
@@ -205,21 +213,9 @@ class Keycloak:
         ]
         # Nothing else of our environment: KC_* would change the configuration, a proxy would catch the bundle endpoint.
         environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(Path.home()), **java.env}
-        parent = os.getpid()
+        own: dict[str, Any] = {"executable": java.path, "pass_fds": (java.fd, file), "before": _prepare_process}
         try:
-            with self.log.open("ab") as log:
-                self._process = await asyncio.create_subprocess_exec(
-                    *command,
-                    executable=java.path,
-                    pass_fds=(java.fd, file),
-                    env=environment,
-                    cwd=home,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,  # Ctrl-C is for us, and we stop Keycloak last
-                    preexec_fn=lambda: _prepare_process(parent),
-                )
+            self._process = await start_child(*command, env=environment, folder=home, log=self.log, **own)
         finally:
             os.close(file)
         return self._process

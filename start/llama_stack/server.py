@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from registration.run_lock import RunError
 from start.before_start import check_port
-from start.child import end_with, wait_for_process
+from start.child import end, start_child, wait_for_process
 from start.llama_stack.ogx import NAME, Place, Provider, configuration, new_server_key
 from start.progress import Say, reporting_progress
 from zerotrust.durable import write_file
@@ -169,19 +169,10 @@ def _forget_all_but_logs(folder: Path) -> None:
 
 async def start_program(command: list[str], host: str, port: int, log: Path) -> asyncio.subprocess.Process:
     """Start a program in the folder of its log, and wait until it listens.  Raises `LlamaStackError`."""
-    parent, folder = os.getpid(), log.parent
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            # Nothing else of our environment, for OGX reads settings there.
-            env={"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "OGX_CONFIG_DIR": str(folder)},
-            cwd=folder,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,  # Ctrl-C is for us
-            preexec_fn=lambda: end_with(parent),
-        )
+    folder = log.parent
+    # Nothing else of our environment, for OGX reads settings there.
+    env = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "OGX_CONFIG_DIR": str(folder)}
+    process = await start_child(*command, env=env, folder=folder, log=log)
     name, process_id = Path(command[0]).name, process.pid
     try:
         await wait_for_process(
@@ -193,13 +184,6 @@ async def start_program(command: list[str], host: str, port: int, log: Path) -> 
             raise LlamaStackError(str(error)) from error
         raise
     return process
-
-
-async def end(process: asyncio.subprocess.Process) -> None:
-    """End a program at once."""
-    if process.returncode is None:
-        process.kill()  # what it leaves is not used again
-    await process.wait()
 
 
 async def _listens(host: str, port: int) -> bool:

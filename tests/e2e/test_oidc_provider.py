@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from lab.conformance.running import Missing
 from lab.conformance.suites import install_node
-from start.llama_stack.server import end
+from start.child import end
 from testkit import CA
 from testkit.wire import lifespan
 from tests.support.existing_service import HERE, ROUTES, bearer, existing

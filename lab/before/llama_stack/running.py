@@ -17,9 +17,10 @@ from lab.conformance.running import empty_folder
 from lab.conformance.serving import hosting
 from registration.run_lock import RunError
 from start.before_start import check_port
+from start.child import end
 from start.keycloak.server import Keycloak
 from start.llama_stack import scripted_model
-from start.llama_stack.server import HOST, OGX, end, start_program
+from start.llama_stack.server import HOST, OGX, start_program
 from start.program import showing_progress
 from start.system import ROOT
 from testkit.browser import REDIRECT

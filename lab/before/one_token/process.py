@@ -1,7 +1,5 @@
 """An agent as a process: it runs whatever code is in its folder."""
 
-import asyncio
-import os
 import shutil
 import socket
 import sys
@@ -10,8 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from lab.conformance.serving import HOST
-from start.child import end_with
-from start.llama_stack.server import end
+from start.child import end, start_child
 
 SOURCE = Path(__file__).with_name("agent.py")
 MAIN = 'if __name__ == "__main__":'
@@ -68,16 +65,8 @@ class Agent:
         await self._start()
 
     async def _start(self) -> None:
-        parent, listening = os.getpid(), self._listening.fileno()
-        with (self.folder / "log").open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-B", str(self.code), str(listening)),
-                pass_fds=[listening],
-                env=self._settings,
-                cwd=self.folder,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C is for us
-                preexec_fn=lambda: end_with(parent),
-            )
+        listening, log = self._listening.fileno(), self.folder / "log"
+        command = sys.executable, "-I", "-B", self.code, str(listening)
+        self._process = await start_child(
+            *command, env=self._settings, folder=self.folder, log=log, pass_fds=[listening]
+        )
