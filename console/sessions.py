@@ -5,15 +5,13 @@ which is the PKCE verifier, too: so a stranger who begins many sign-ins fills no
 """
 
 import asyncio
-import hashlib
 import secrets
 from dataclasses import dataclass, field
-
-from jwt.utils import base64url_encode
 
 from zerotrust.decision import ReasonCode
 from zerotrust.identity import Principal
 from zerotrust.limits.bounded import Bounded
+from zerotrust.possession import hashed
 
 SESSION, SIGN_IN = "__Host-session", "__Host-sign-in"
 """Cookies.  With this prefix a browser takes them from this very host alone, over TLS (RFC 6265bis section 4.1.3.2)."""
@@ -92,8 +90,3 @@ class Sessions:
 def state_of(secret: str) -> str:
     """Return the `state` of the sign-in with this secret (RFC 6749 section 10.12)."""
     return hashed(f"state {secret}")
-
-
-def hashed(text: str) -> str:
-    """Return the SHA-256 of a text; of a PKCE verifier, that is its challenge (RFC 7636 section 4.2)."""
-    return base64url_encode(hashlib.sha256(text.encode()).digest()).decode()

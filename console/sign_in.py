@@ -15,9 +15,10 @@ from fastapi import Depends, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from console.sessions import SECONDS_TO_SIGN_IN, SESSION, SIGN_IN, ConsoleReason, Session, Sessions, hashed, state_of
+from console.sessions import SECONDS_TO_SIGN_IN, SESSION, SIGN_IN, ConsoleReason, Session, Sessions, state_of
 from zerotrust.decision import Denied, Reason, ReasonCode, Resource
 from zerotrust.identity import UnverifiedToken
+from zerotrust.possession import hashed
 from zerotrust.service import Service, expectations_of
 from zerotrust.shielded import Shielding, shielded
 from zerotrust.token_validation import key_id, verify_token

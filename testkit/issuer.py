@@ -9,7 +9,6 @@
 It does not refuse what a real issuer refuses: test that with the real one.
 """
 
-import base64
 import time
 import uuid
 from collections.abc import Callable
@@ -20,6 +19,7 @@ import httpx
 import jwt
 import orjson
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.utils import base64url_encode
 from starlette.types import Receive, Scope, Send
 
 from zerotrust.issuer.discovery import WELL_KNOWN
@@ -47,7 +47,7 @@ def metadata(issuer: str = ISSUER, **changed: str) -> dict[str, str]:
 
 def encode(part: bytes) -> str:
     """Return one part of a token (RFC 7515 section 2: base64url without padding)."""
-    return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
+    return base64url_encode(part).decode()
 
 
 def _form(body: bytes) -> dict[str, str]:

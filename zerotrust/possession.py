@@ -3,7 +3,6 @@
 `check_proof` is pure: key and time are arguments.  `UsedProofs` remembers which proofs have been used.
 """
 
-import base64
 import hashlib
 import json
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import jwt
-from jwt.utils import base64url_decode
+from jwt.utils import base64url_decode, base64url_encode
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zerotrust.decision import Denied, Reason
@@ -53,7 +52,12 @@ def thumbprint(jwk: Mapping[str, Any]) -> str:
     """Return the thumbprint of a public key (RFC 7638 section 3).  Raises `KeyError` for a key of no known type."""
     _, members = KEYS[jwk["kty"], jwk["crv"]]
     text = json.dumps({name: jwk[name] for name in ("crv", "kty", *members)}, separators=(",", ":"))
-    return _base64url(hashlib.sha256(text.encode()).digest())
+    return hashed(text)
+
+
+def hashed(text: str) -> str:
+    """Return the SHA-256 of a text, as base64url: also of a token (`ath`), and of a PKCE verifier (RFC 7636)."""
+    return base64url_encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def check_proof(  # noqa: PLR0913 - a request, and when
@@ -83,7 +87,7 @@ def check_proof(  # noqa: PLR0913 - a request, and when
         raise Denied(Reason.BAD_PROOF, f"{type(error).__name__}: {error}") from error
     if (claims.htm, place) != (method, _place(url)):  # control: proof-for-this-request
         raise Denied(Reason.BAD_PROOF, "for another request")
-    if claims.ath != _base64url(hashlib.sha256(token.encode()).digest()):  # control: proof-for-this-token
+    if claims.ath != hashed(token):  # control: proof-for-this-token
         raise Denied(Reason.BAD_PROOF, "for another token")
     if not now - LIFE <= claims.iat <= now + AHEAD:  # control: proof-fresh
         raise Denied(Reason.BAD_PROOF, f"made {now - claims.iat:.0f} s ago")
@@ -126,7 +130,3 @@ def _place(url: str) -> tuple[str, str, str]:
     """Return scheme, host (with a port other than 443) and path, normalized (RFC 3986 section 6.2)."""
     parts = urlsplit(url)
     return parts.scheme, parts.netloc.lower().removesuffix(":443"), parts.path
-
-
-def _base64url(digest: bytes) -> str:
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -14,7 +14,7 @@ from console import tasks as module_of_tasks
 from console.hops import Known, hop_of
 from console.log import LogReader
 from console.run import result_of
-from console.sessions import MOST, MOST_OF_A_USER, Session, Sessions, hashed, state_of
+from console.sessions import MOST, MOST_OF_A_USER, Session, Sessions, state_of
 from console.stream import follow
 from console.tasks import MOST_EARLY, Tasks
 from testkit.party import principal
@@ -30,6 +30,7 @@ from zerotrust.audit.forms import Text, sanitize
 from zerotrust.audit.record import GENESIS
 from zerotrust.authority.log.tiles import WIDTH
 from zerotrust.decision import Rule
+from zerotrust.possession import hashed
 
 FRONT, READER, OURS = (f"spiffe://agents.example/{name}" for name in ("orchestrator", "agent/reader", "console"))
 

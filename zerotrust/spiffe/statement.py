@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+from jwt.utils import base64url_encode
 
 from zerotrust.errors import ZeroTrustError
 from zerotrust.limits.strict_json import strict_object
@@ -38,22 +39,17 @@ class InvalidStatement(ZeroTrustError, ValueError):
 
 def sign(payload: bytes, svid: Svid, *, kind: str) -> str:
     """Return `payload` signed with this SVID; `kind` is the media type of the statement (the header's `typ`)."""
-    content = b"%b.%b" % (_header_of(svid.chain, kind), _base64url(payload))
+    content = b"%b.%b" % (_header_of(svid.chain, kind), base64url_encode(payload))
     signature = decode_dss_signature(svid.key.sign(content, _ES256))
     raw = b"".join(number.to_bytes(_BYTES, "big") for number in signature)
-    return (content + b"." + _base64url(raw)).decode()
+    return (content + b"." + base64url_encode(raw)).decode()
 
 
 @lru_cache(HEADERS)
 def _header_of(chain: tuple[x509.Certificate, ...], kind: str) -> bytes:
     """Return the encoded header of all statements with this chain: most of a statement, and always the same."""
     header = {"alg": ALGORITHM, "typ": kind, "x5c": [chain_entry(one) for one in chain]}
-    return _base64url(json.dumps(header, separators=(",", ":")).encode())
-
-
-def _base64url(content: bytes) -> bytes:
-    """Encode without padding (RFC 7515 section 2)."""
-    return base64.urlsafe_b64encode(content).rstrip(b"=")
+    return base64url_encode(json.dumps(header, separators=(",", ":")).encode())
 
 
 def verify_statement(statement: str, *, kind: str, signer: str, own: Svid, now: float) -> dict[str, Any]:

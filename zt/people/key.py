@@ -1,7 +1,6 @@
 """The key that a sign-in binds its tokens to (DPoP, RFC 9449)."""
 
 import base64
-import hashlib
 import secrets
 import time
 from collections.abc import Callable, Generator
@@ -13,7 +12,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 
-from zerotrust.possession import thumbprint
+from zerotrust.possession import hashed, thumbprint
 
 ALGORITHM = "ES256"
 
@@ -57,8 +56,7 @@ class Key:
             "iat": int(self._clock()),
         }
         if token:
-            digest = hashlib.sha256(token.encode()).digest()
-            claims["ath"] = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+            claims["ath"] = hashed(token)
         return jwt.encode(claims, self._private, ALGORITHM, headers={"typ": "dpop+jwt", "jwk": self._public})
 
     def headers(self, method: str, url: str, token: str) -> dict[str, str]:

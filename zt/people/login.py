@@ -5,8 +5,6 @@ tokens by a key (DPoP, RFC 9449), which goes nowhere.
 """
 
 import asyncio
-import base64
-import hashlib
 import os
 import secrets
 import ssl
@@ -21,6 +19,7 @@ import httpx
 from zerotrust.issuer.discovery import Metadata, UntrustedMetadata, discover
 from zerotrust.limits.answers import MAX_ANSWER, ask
 from zerotrust.limits.strict_json import strict_object
+from zerotrust.possession import hashed
 from zerotrust.registry.snapshot import Endpoint
 from zt.people.key import BoundToken, Key
 
@@ -125,9 +124,7 @@ class Pkce:
     @property
     def challenge(self) -> dict[str, str]:
         """The parameters of the request that begins a sign-in."""
-        digest = hashlib.sha256(self.verifier.encode()).digest()
-        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-        return {"code_challenge": challenge, "code_challenge_method": "S256"}
+        return {"code_challenge": hashed(self.verifier), "code_challenge_method": "S256"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
