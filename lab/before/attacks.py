@@ -23,7 +23,7 @@ class Outcome:
     succeeded: bool
     happened: str
     """What was got, or what was answered instead."""
-    seconds: float
+    seconds: float = 0
     """How long the call took that decided it, or how long calls were still served."""
 
 

@@ -13,12 +13,10 @@ from rich.text import Text
 from console.comparison import FILE
 from demo.intruder import INSIDERS
 from demo.parts import begin
-from lab.before import attacks
 from lab.before.attacks import Outcome, try_attack
 from lab.before.expected import EXPECTED, Expected
+from lab.before.llama_stack.attacks import ATTACKS, run_attacks
 from lab.before.llama_stack.attacks import INTRODUCTION as FIGURE_3
-from lab.before.llama_stack.attacks import Outcome as OutcomeOfFigure3
-from lab.before.llama_stack.attacks import run_attacks
 from lab.before.one_token.realm import realm
 from lab.before.one_token.running import one_token
 from lab.before.real import real
@@ -32,17 +30,6 @@ NO_OGX = (
     "Figure 3's system, which passes tokens on to a real Llama Stack server, needs an environment of its own: Python "
     "3.12 or newer, and 160 MB. `make .ogx/ready` makes it."
 )
-SAME: dict[str, attacks.Run] = {
-    "a stranger asks for the task": attacks.call_behind_the_front_door,
-    "a poisoned report has finance's forecast read": attacks.have_the_forecast_read,
-    "a poisoned report has a published report overwritten": attacks.have_the_report_overwritten,
-    "eve, in no department, has the forecast read": attacks.ask_without_a_department,
-    "the agent spends alice's token elsewhere": attacks.open_every_door,
-    "the Llama Stack keeps the tool's key": attacks.use_it_from_elsewhere,
-    "a token is used after alice has signed out": attacks.go_on_after_sign_out,
-    "an overwritten report: the record is asked for whom": attacks.leave_no_name,
-}
-"""Which attack on the other systems each attack on figure 3's is, as far as that one has the parts for it."""
 VERDICTS = {True: ("succeeded", "red"), False: ("refused", "green")}
 
 
@@ -86,9 +73,9 @@ async def compare() -> int:
     return 1 if any(row.wrong for row in rows) else 0
 
 
-def store(rows: Sequence[Row], of_figure_3: Mapping[str, OutcomeOfFigure3], folder: Path) -> None:
+def store(rows: Sequence[Row], of_figure_3: Mapping[str, Outcome], folder: Path) -> None:
     """Write what was seen to the folder of the console, which shows it."""
-    there = {SAME[what]: asdict(one) for what, one in of_figure_3.items()}
+    there = {ATTACKS[what][1]: asdict(one) for what, one in of_figure_3.items()}
     told = [
         {"what": row.attack.what, "check": row.attack.check}
         | {"figure_1": asdict(row.before), "figure_3": there.get(row.attack.run), "here": asdict(row.after)}

@@ -1,13 +1,14 @@
 """The attacks on the pass-through of figure 3, and what came of each.  Nothing here knows what should happen."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
 from rich.text import Text
 
 from demo.parts import begin
+from lab.before import attacks
+from lab.before.attacks import Outcome
 from lab.before.llama_stack.agent import MODEL, response_request
 from lab.before.llama_stack.running import PassThrough, pass_through
 from start.manual_steps import REQUEST
@@ -23,14 +24,6 @@ INTRODUCTION = (
 )
 POISONED, SECRET, PUBLISHED = "ENG-104", "FIN-201", "ENG-101"
 """The report with an order in it; the document it wants read, which is finance's; the report it wants overwritten."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of an attack."""
-
-    succeeded: bool
-    happened: str
 
 
 async def ask_without_a_token(system: PassThrough) -> Outcome:
@@ -107,17 +100,17 @@ async def ask_the_record(system: PassThrough) -> Outcome:
 
 Run = Callable[[PassThrough], Awaitable[Outcome]]
 
-ATTACKS: dict[str, Run] = {
-    "a stranger asks for the task": ask_without_a_token,
-    "a poisoned report has finance's forecast read": read_the_forecast,
-    "a poisoned report has a published report overwritten": overwrite_the_report,
-    "eve, in no department, has the forecast read": ask_without_a_department,
-    "the agent spends alice's token elsewhere": spend_the_token_elsewhere,
-    "the Llama Stack keeps the tool's key": take_the_tools_key,
-    "a token is used after alice has signed out": go_on_after_sign_out,
-    "an overwritten report: the record is asked for whom": ask_the_record,
+ATTACKS: dict[str, tuple[Run, attacks.Run]] = {
+    "a stranger asks for the task": (ask_without_a_token, attacks.call_behind_the_front_door),
+    "a poisoned report has finance's forecast read": (read_the_forecast, attacks.have_the_forecast_read),
+    "a poisoned report has a published report overwritten": (overwrite_the_report, attacks.have_the_report_overwritten),
+    "eve, in no department, has the forecast read": (ask_without_a_department, attacks.ask_without_a_department),
+    "the agent spends alice's token elsewhere": (spend_the_token_elsewhere, attacks.open_every_door),
+    "the Llama Stack keeps the tool's key": (take_the_tools_key, attacks.use_it_from_elsewhere),
+    "a token is used after alice has signed out": (go_on_after_sign_out, attacks.go_on_after_sign_out),
+    "an overwritten report: the record is asked for whom": (ask_the_record, attacks.leave_no_name),
 }
-"""What is tried, each on fresh documents."""
+"""What is tried, each on fresh documents; and which attack on the other systems that is, as far as there are parts."""
 
 
 async def run_attacks(system: System) -> dict[str, Outcome]:
@@ -131,7 +124,7 @@ async def attack_all(there: PassThrough) -> dict[str, Outcome]:
     """Try all attacks, show what came of each, and return that."""
     begin("What happens there")
     outcomes = dict[str, Outcome]()
-    for what, attack in ATTACKS.items():
+    for what, (attack, _) in ATTACKS.items():
         there.documents.reset()
         with showing_progress("The attack is made"):
             outcomes[what] = seen = await attack(there)
