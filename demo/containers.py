@@ -84,20 +84,16 @@ class Containers(Running):
 
     @property
     def ca_file(self) -> Path:
-        """The certificate of the authority that signs the certificates of all parties and Keycloak."""
         return CA
 
     @property
     def endpoint(self) -> str:
-        """The address of the Workload API."""
         return os.environ["SPIFFE_ENDPOINT_SOCKET"]
 
     def journal(self, name: str) -> Path:
-        """Return the path of a party's journal."""
         return JOURNALS / name.replace("/", "-") / "journal.jsonl"
 
     def insider_socket(self, name: str) -> Path:
-        """Return the socket of the intruder inside the workload `name`."""
         return INTRUDERS / name.replace("/", "-") / "intruder.sock"
 
 

@@ -151,14 +151,8 @@ def difference(
 
 def surplus(index: int, line: bytes | None, hashes: Hashes, source: str) -> Fault:
     """Return the fault of a line after the last leaf."""
-    record = identify(line) or (None, None)
-    return Fault(
-        "inserted" if hashes.index_of(line) is None else "duplicated",
-        source,
-        "a line after the last leaf",
-        index,
-        *record,
-    )
+    what: What = "inserted" if hashes.index_of(line) is None else "duplicated"
+    return Fault(what, source, "a line after the last leaf", index, *(identify(line) or (None, None)))
 
 
 def identify(line: bytes | None) -> tuple[str, int] | None:

@@ -161,7 +161,6 @@ class System(Running):
 
     @property
     def ca_file(self) -> Path:
-        """The certificate of the authority that signs the certificates of all parties and Keycloak."""
         return self.authority.ca_file
 
     def log(self, name: str) -> Path:

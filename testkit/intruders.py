@@ -80,15 +80,12 @@ class Intruder:
     def _ask(self, line: str) -> dict[str, Any]:
         for service, container in self.stack.containers().items():
             variables = [line.partition("=")[0] for line in container.attrs["Config"]["Env"]]
-            if SOCKET in variables and self._is_inside(service):
+            if SOCKET in variables and self.stack.execute(service, "cat", "/app/inside") == (0, self.party):
                 status, printed = self.stack.execute(service, "python", "-I", "-c", ASK, line)
                 if status or "error" in (told := json.loads(printed)):
                     raise StackError(f"{service}: {printed}")
                 return dict(told)
         raise StackError(f"no container has an intruder inside {self.party}: which compose files run?")
-
-    def _is_inside(self, service: str) -> bool:
-        return self.stack.execute(service, "cat", "/app/inside") == (0, self.party)
 
     def _scopes(self, token: str, audience: str) -> frozenset[str]:
         registry, claims = self.stack.registry, jwt.decode(token, options={"verify_signature": False})

@@ -9,7 +9,7 @@ import httpx
 from demo.intruder import claims_of
 from demo.tokens import CLAIMS, claims_table, longest_chain, tokens_of
 from lab.before.real import Real
-from lab.notebooks.normal import normal
+from lab.notebooks.normal import normal, sorted_lists
 from start.system import Running
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller
@@ -23,7 +23,6 @@ SHOWN = tuple(claim for claim in CLAIMS if "jti" not in claim)
 WIDTH = 80
 """Columns of a trail: what JupyterLab shows without a break."""
 _POLICY = re.compile(r"(?<=policy )\d+-[0-9a-f]{12}")
-_LIST = re.compile(r"\[([^\]]*)\]")
 
 
 async def exchange(real: Real, who: str, token: str, audience: str, scopes: str) -> httpx.Response:
@@ -35,7 +34,7 @@ def show_answer(answer: httpx.Response, name: str = "the token") -> None:
     """Print Keycloak's answer to a request for a token, which is shown by its name."""
     body = answer.json()
     if not answer.is_success:
-        print(answer.status_code, f"{body['error']}: {_LIST.sub(_sort_list, body['error_description'])}")
+        print(answer.status_code, f"{body['error']}: {sorted_lists(body['error_description'])}")
         return
     claims = claims_of(body["access_token"])
     life = claims["exp"] - claims["iat"]
@@ -79,8 +78,3 @@ def show_tokens(tokens: Mapping[str, Caller]) -> None:
 def _is_of(data: object, transaction: str) -> bool:
     token = getattr(data, "principal", None)
     return isinstance(token, Caller) and token.transaction == transaction
-
-
-def _sort_list(found: re.Match[str]) -> str:
-    """A set, which Keycloak prints in any order."""
-    return f"[{', '.join(sorted(found[1].split(', ')))}]"

@@ -32,6 +32,11 @@ def normal(text: str) -> str:
     return text
 
 
+def sorted_lists(text: str) -> str:
+    """Return a text of Keycloak's, which prints a set in any order."""
+    return re.sub(r"(?<=\[)[^\]]+(?=\])", lambda found: ", ".join(sorted(found[0].split(", "))), text)
+
+
 def texts_of(value: object) -> str:
     """Return all texts of a JSON value as a reader sees them, without colours."""
     if isinstance(value, dict | list):

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from authorities.policy.decisions import read_rows
 from authorities.policy.versions import Content, content_of
+from demo.rule_change import sign_in_policy_operator
 from registration.names import POLICIES
 from start.system import ROOT, System
 from zerotrust.policy import PolicyError
 from zerotrust.registry.model import Registry
 from zerotrust.runtime import policy_of
-from zt.people.authorities import POLICY_AUTHORITY
 from zt.people.authority_client import PolicyClient
 
 _RULE = re.compile(r'^@id\("([^"]+)"\)$.*?^};$', re.MULTILINE | re.DOTALL)
@@ -73,8 +73,7 @@ def edit(content: Content, old: str, new: str, registry: Registry) -> tuple[Cont
 async def governing(system: System) -> AsyncIterator[PolicyClient]:
     """Sign olga in for policies, for a block.  Her token lives a minute."""
     async with system.user() as http:
-        login = await system.sign_in("olga", POLICY_AUTHORITY.scope, POLICY_AUTHORITY.client)
-        yield PolicyClient(system.address(system.registry.authorities.policy), http, "olga", login.auth)
+        yield await sign_in_policy_operator(system, http)
 
 
 async def put_back(system: System) -> None:

@@ -16,7 +16,7 @@ from lab.before.real import Real, real
 from lab.before.system import Answer, Credentials, Session
 from lab.notebooks.attach import realm_of_figure_1
 from lab.notebooks.claims import Names
-from lab.notebooks.normal import normal
+from lab.notebooks.normal import normal, sorted_lists
 from start.system import Running
 from zerotrust.audit.event_types import Access
 from zerotrust.issuer.client import credential
@@ -26,7 +26,6 @@ from zt.reasons import meanings
 _open, _names = AsyncExitStack(), Names()
 _ADMITTED = re.compile(r"200 -\d+")
 """An answer of JSON-RPC: the gate let the call in, and the agent found no request in it."""
-_SET = re.compile(r"(?<=\[)[^\]]+(?=\])")
 
 
 async def start_figure_1(system: Running) -> OneToken:
@@ -106,9 +105,7 @@ async def ask_for_token(real: Real, holder: str, has: Credentials, target: str, 
     async with httpx.AsyncClient(verify=keycloak.tls, trust_env=False, timeout=30) as http:
         answer = await http.post(keycloak.metadata.token_endpoint, data=form)
     said = answer.json()
-    # Keycloak gives a set in any order.
-    because = _SET.sub(lambda found: ", ".join(sorted(found[0].split(", "))), said.get("error_description", ""))
-    print(answer.status_code, said.get("error", "ok"), because)
+    print(answer.status_code, said.get("error", "ok"), sorted_lists(said.get("error_description", "")))
     return bearer(said["access_token"]) if answer.is_success else None
 
 

@@ -170,8 +170,5 @@ def add_container(project: Project, party: str, *, callers: list[str], callees: 
         block = rf"^(  {service_of[caller]}:\n(?:    [^\n]*\n)*?      authorities: \{{\}}\n)"
         project.edit(COMPOSE, block, rf"\1      to-{name}: {{}}\n", f"+ {service_of[caller]} in network to-{name}")
     project.edit(COMPOSE, r"^(volumes:\n)", rf"\1  {name}: {{}}\n", f"+ volume {name}")
-    project.edit(COMPOSE, JOURNALS, _journal(party), "+ its journal, for those who read journals", times=0)
-
-
-def _journal(party: str) -> str:
-    return f"      - {party.partition('/')[2]}:/journals/{party.replace('/', '-')}:ro\n"
+    journal = f"      - {name}:/journals/{party.replace('/', '-')}:ro\n"
+    project.edit(COMPOSE, JOURNALS, journal, "+ its journal, for those who read journals", times=0)
