@@ -153,7 +153,7 @@ def add_container(project: Project, party: str, *, callers: list[str], callees: 
     services = load_compose(project.text(COMPOSE))["services"]
     by_code = {entry.get("build", {}).get("args", {}).get("CODE"): key for key, entry in services.items()}
     service_of = {other: by_code[entry.code[0]] for other, entry in project.registry.parties.items() if entry.code}
-    inside = "".join(f"      to-{service_of[callee]}: {{}}\n" for callee in callees)
+    inside = "".join(f", to-{service_of[callee]}: {{}}" for callee in callees)
     service = (
         f"  {name}:\n    <<: *party\n"
         f"    build: {{ <<: *build, target: party, args: {{ <<: *bases, CODE: {folder_of(party)}, "
@@ -161,7 +161,7 @@ def add_container(project: Project, party: str, *, callers: list[str], callees: 
         f"    image: ${{COMPOSE_PROJECT_NAME:-zero-trust-agents}}/{name}\n"
         f"    environment: {{ <<: *party-settings, ZT_HOST: {host} }}\n"
         f'    volumes: ["identity:/run/identity:ro", "{name}:/data"]\n'
-        f"    networks:\n      authorities: {{}}\n      to-{name}: {{ aliases: [{host}] }}\n{inside}"
+        f"    networks: {{ authorities: {{}}, to-{name}: {{ aliases: [{host}] }}{inside} }}\n"
         "    healthcheck: *own-address\n\n"
     )
     project.edit(COMPOSE, r"^(?=(?:  #[^\n]*\n)*  walkthrough:$)", service, f"+ service {name}")

@@ -195,11 +195,11 @@ def test_a_callee_that_has_a_name_in_the_code_is_found(project: Path) -> None:
 
 DATABASE, WRITERS = '    volumes: ["database:/', '["identity:/run/identity:ro", "writer:/data"]'
 BOUND = "{ type: volume, source: writer, target: %s }"
-TO_WRITER, TO_DOCUMENTS = "      to-writer: {}\n", "      to-documents: {}\n"
+TO_WRITER, TO_DOCUMENTS = "      to-writer: {}\n", ", to-documents: {}"
 VOLUMES, TOOLS = "\nvolumes:\n", "    <<: &tools\n"
 COMPOSE: dict[str, list[tuple[str, str]]] = {
     "its name in no network": [("aliases: [writer.agent.agents.example]", "aliases: [writer]")],
-    "a network is missing, another one too much": [(TO_WRITER, ""), (TO_DOCUMENTS, TO_DOCUMENTS + TO_WRITER)],
+    "a network is missing, another one too much": [(TO_WRITER, ""), (TO_DOCUMENTS, TO_DOCUMENTS + ", to-writer: {}")],
     "the data in another container": [(DATABASE, '    volumes: ["writer:/elsewhere", "database:/')],
     "the same, to read": [(DATABASE, '    volumes: ["writer:/elsewhere:ro", "database:/')],
     "the journals, to write": [(DATABASE, '    volumes: ["writer:/journals/agent-writer", "database:/')],
