@@ -86,6 +86,10 @@ def _attributes(realm: Json) -> list[Json]:
     return [client["attributes"] for client in _workloads(realm)]
 
 
+def _of_public_clients(realm: Json) -> list[Json]:
+    return [client["attributes"] for client in realm["clients"] if client.get("publicClient")]
+
+
 def _every_scope(realm: Json) -> None:
     scopes = [s["name"] for s in realm["clientScopes"] if s["attributes"]["include.in.token.scope"] == "true"]
     for client in _workloads(realm):
@@ -112,11 +116,8 @@ NO_PASSWORD_GRANT = _without_executor("reject-ropc-grant")
 DELEGATES = RealmControl("realm: delegates", _every_scope)
 MAY_CALL = RealmControl("realm: may_call", _every_audience)
 MAX_TTL = _setting("max_ttl", _attributes, {"access.token.lifespan": None})
-NO_REFRESH_TOKEN = _setting(
-    "no refresh token by exchange",
-    _attributes,
-    {"standard.token.exchange.enableRefreshRequestedTokenType": "SAME_SESSION"},
-)
+REFRESH = {"standard.token.exchange.enableRefreshRequestedTokenType": "SAME_SESSION"}
+NO_REFRESH_TOKEN = _setting("no refresh token by exchange", _attributes, REFRESH)
 NAMES_NO_SESSION = _script("token.setSessionId(null);", where="an ID token names no session")
 # Without it, an account is locked after three wrong passwords at any rate, not after 30, or two within a second.
 LOCK_OUT = {"bruteForceProtected": True, "failureFactor": 3, "waitIncrementSeconds": 900}
@@ -134,16 +135,8 @@ SHORT_REFRESH_TOKEN = _setting(
     lambda realm: [client["attributes"] for client in realm["clients"] if client["clientId"] == "zt"],
     {"client.session.max.lifespan": None},
 )
-PKCE = _setting(
-    "pkce.code.challenge.method",
-    lambda realm: [c["attributes"] for c in realm["clients"] if c.get("publicClient")],
-    {"pkce.code.challenge.method": None},
-)
-BOUND = _setting(
-    "dpop.bound.access.tokens",
-    lambda realm: [c["attributes"] for c in realm["clients"] if c.get("publicClient")],
-    {"dpop.bound.access.tokens": None},
-)
+PKCE = _setting("pkce.code.challenge.method", _of_public_clients, {"pkce.code.challenge.method": None})
+BOUND = _setting("dpop.bound.access.tokens", _of_public_clients, {"dpop.bound.access.tokens": None})
 DEVICE_GRANT = _setting(
     "oauth2.device.authorization.grant.enabled for zt and zt-policy alone",
     lambda realm: [client["attributes"] for client in realm["clients"] if "attributes" in client],

@@ -48,13 +48,8 @@ async def check_ledger(home: Path, running: Path, demanded: str) -> Outcome:
     key.write_text(str(believed.logs[0]))
     results = {"the running ledger": await _run_fsck(checker, copy, key)}
     results |= await _demand_witness(home, signer, running, demanded)
-    return Outcome("ledger", f"{FSCK}, {WITNESS}").expect(
-        results,
-        {
-            "the running ledger": f"{SOUND} {checkpoint.size}",
-            "named while the ledger runs": "^lite and registry$",
-        },
-    )
+    wanted = {"the running ledger": f"{SOUND} {checkpoint.size}", "named while the ledger runs": "^lite and registry$"}
+    return Outcome("ledger", f"{FSCK}, {WITNESS}").expect(results, wanted)
 
 
 async def _demand_witness(home: Path, signer: Path, running: Path, demanded: str) -> dict[str, str]:
@@ -65,11 +60,8 @@ async def _demand_witness(home: Path, signer: Path, running: Path, demanded: str
     named = running.parent / WITNESSES
     async with witness(signer, empty_folder(home / "beside"), policy(demanded).logs[0]) as (there, key):
         named.write_text(f"witness lite {key} {there}\nquorum none\n")
-        before, quorum = (
-            demanded.splitlines()[:-1],
-            [f"witness lite {key}", "group both all registry lite", "quorum both"],
-        )
-        both = policy("\n".join([*before, *quorum]))
+        quorum = f"witness lite {key}", "group both all registry lite", "quorum both"
+        both = policy("\n".join([*demanded.splitlines()[:-1], *quorum]))
         copy = empty_folder(home / "cosigned-by-both")
         await wait_until(lambda: _copy_log(running, copy, both), f"{NAME} beside the registry", seconds=120)
         named.unlink()

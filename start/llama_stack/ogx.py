@@ -20,10 +20,7 @@ NAME = "llamastack"
 """Of the server in the registry, and the audience of the tokens for it."""
 PORT = 8321
 """The Llama Stack server, with `MODEL=llama-stack`."""
-SCOPES = {
-    "llama.chat": ["/v1/chat/completions"],
-    "llama.models": ["/v1/models", "/v1/models/*"],
-}
+SCOPES = {"llama.chat": ["/v1/chat/completions"], "llama.models": ["/v1/models", "/v1/models/*"]}
 """The paths that each scope opens, and nothing else opens.  The server's rules know no HTTP methods."""
 DAYS = 3650
 """The life of the server's certificate.  Its key is what is pinned; a new one is enrolled."""
