@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from tests.support.console import Consoled, Realm, consoled
 from tests.support.fixtures import Token, stored, system, writing
 from tests.support.issuer import Issuer
 from tests.support.registry_authority import Authority, authority_in
+from zerotrust.registry.model import Registry
 
-__all__ = ["asking", "authority", "reading", "stored", "system", "writing"]
+__all__ = ["asking", "authority", "here", "reading", "stored", "system", "writing"]
 
 
 @pytest.fixture
@@ -18,6 +21,13 @@ async def authority(tmp_path: Path, issuer: Issuer) -> AsyncIterator[Authority]:
     """The registry, alive."""
     async with authority_in(tmp_path, issuer) as authority:
         yield authority
+
+
+@pytest.fixture
+async def here(tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey) -> AsyncIterator[Consoled]:
+    """The console, alive, at a realm of its own."""
+    async with consoled(tmp_path, Realm(registry, key=signing_key)) as alive:
+        yield alive
 
 
 @pytest.fixture

@@ -3,12 +3,9 @@
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -19,20 +16,13 @@ from console.sign_in import LONGEST_NAME
 from console.task_pages import DIGITS
 from testkit.issuer import ISSUER
 from testkit.wire import Wire
-from tests.support.console import AT, CONSOLE, FRONT, Consoled, Realm, consoled
+from tests.support.console import AT, CONSOLE, FRONT, Consoled
 from tests.support.leaks import holds_token
 from zerotrust.call import Call
 from zerotrust.decision import Denied, Reason
-from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Peer
 
 TASK, HTML = "Read the incident reports and file a summary.", {"accept": "text/html"}
-
-
-@pytest.fixture
-async def here(tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey) -> AsyncIterator[Consoled]:
-    async with consoled(tmp_path, Realm(registry, key=signing_key)) as alive:
-        yield alive
 
 
 async def test_a_person_signs_in_and_the_browser_has_a_cookie_and_no_token(here: Consoled) -> None:

@@ -2,24 +2,14 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from console.answers import accepted
 from evidence import Party, approved, evidence_of, verify
-from tests.support.console import CONSOLE, FRONT, Browser, Consoled, Realm, consoled
-from zerotrust.registry.model import Registry
+from tests.support.console import CONSOLE, FRONT, Browser, Consoled
 from zerotrust.tlog.quorum import policy
-
-
-@pytest.fixture
-async def here(tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey) -> AsyncIterator[Consoled]:
-    async with consoled(tmp_path, Realm(registry, key=signing_key)) as alive:
-        yield alive
 
 
 async def started(browser: Browser) -> str:

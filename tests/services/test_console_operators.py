@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,6 @@ from zerotrust.registry.model import Registry
 
 READER, REGISTRY, FOR_REGISTRY = "agent/reader", "authority/registry", "/operate/sign-in"
 TASK = "Read the incident reports and file a summary."
-
-
-@pytest.fixture
-async def here(tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey) -> AsyncIterator[Consoled]:
-    async with consoled(tmp_path, Realm(registry, key=signing_key)) as alive:
-        yield alive
 
 
 async def operator(here: Consoled) -> Browser:

@@ -3,14 +3,12 @@
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
-from pathlib import Path
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from starlette.types import Message, Receive, Scope, Send
 
 from console import sign_in
@@ -18,21 +16,14 @@ from console.sessions import Session, Sessions, state_of
 from console.sign_in import MOST_CODES
 from testkit.issuer import ISSUER
 from testkit.wire import Wire
-from tests.support.console import AT, CONSOLE, Browser, Consoled, Realm, consoled
+from tests.support.console import AT, CONSOLE, Browser, Consoled
 from tests.support.waiting import until
 from zerotrust.hardening.in_flight import OF_A_PERSON
-from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Peer
 
 HTML, SHORT = {"accept": "text/html"}, 4
 """`SHORT`: seconds that a token lives so that each request renews it."""
 FOR_REGISTRY = "/operate/sign-in"
-
-
-@pytest.fixture
-async def here(tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey) -> AsyncIterator[Consoled]:
-    async with consoled(tmp_path, Realm(registry, key=signing_key)) as alive:
-        yield alive
 
 
 @contextmanager

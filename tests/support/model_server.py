@@ -11,7 +11,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,10 +20,8 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.types import ASGIApp
 
 from inference.answer import Head, Reply
 from inference.backends.scripted import Scripted
@@ -33,7 +30,7 @@ from start.llama_stack import scripted_model
 from start.llama_stack.ogx import Place, Provider, configuration, new_server_key
 from tests.support.issuer import ISSUER, Issuer
 from tests.support.system import ROOT
-from tests.support.waiting import until_started
+from tests.support.waiting import served
 
 OGX = ROOT / ".ogx" / "bin" / "ogx"
 KEY = "the key of the model, which only the Llama Stack server has"
@@ -63,25 +60,6 @@ def _skip(why: str) -> None:
     if os.environ.get("OGX_TESTS") == "required":
         pytest.fail(why, pytrace=False)
     pytest.skip(why, allow_module_level=True)
-
-
-@contextmanager
-def served(app: ASGIApp, **tls: Any) -> Iterator[int]:
-    """Serve an app from a thread of its own; yield its port."""
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app, host="127.0.0.1", port=0, interface="asgi3", log_config=None, timeout_graceful_shutdown=1, **tls
-        )
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    until_started(lambda: server.started or not thread.is_alive())
-    assert thread.is_alive()
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 @dataclass

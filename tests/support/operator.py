@@ -2,9 +2,8 @@
 
 import contextlib
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,14 @@ from typing import Any
 import jwt
 import orjson
 import pytest
-import uvicorn
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 from typer.testing import CliRunner, Result
 
 import zt.commands as program
+from tests.support import waiting
 from tests.support.pki import CA
 from tests.support.system import System
-from tests.support.waiting import until_started
 from zerotrust.identity import UnverifiedToken
 from zerotrust.possession import check_proof
 from zt.operators import Settings
@@ -77,21 +75,9 @@ class Registered:
         await send({"type": "http.response.body", "body": raw})
 
 
-@contextlib.contextmanager
-def served(app: Registered, certificate: Path, key: Path) -> Iterator[int]:
+def served(app: Registered, certificate: Path, key: Path) -> contextlib.AbstractContextManager[int]:
     """Serve it over TLS in a thread, as `zt` has a loop of its own; gives the port."""
-    config = uvicorn.Config(
-        app, port=0, ssl_certfile=certificate, ssl_keyfile=key, lifespan="off", ws="none", log_level="error"
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    until_started(lambda: server.started)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join()
+    return waiting.served(app, ssl_certfile=certificate, ssl_keyfile=key, lifespan="off", ws="none")
 
 
 Zt = Callable[..., Result]

@@ -14,19 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from authorities.attestation.spiffe import certificates
+from testkit import ca
 
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
-_SIGNS_CERTIFICATES = x509.KeyUsage(
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    key_cert_sign=True,  # what a CA must say (RFC 5280 section 4.2.1.3); since Python 3.13 clients check it
-    crl_sign=False,
-    encipher_only=False,
-    decipher_only=False,
-)
 
 
 class CA:
@@ -41,7 +31,9 @@ class CA:
         else:
             constraints = x509.BasicConstraints(ca=True, path_length=0)
             builder = self._builder(self._name, self._key, days=1).add_extension(constraints, critical=True)
-            certificate = builder.add_extension(_SIGNS_CERTIFICATES, critical=True).sign(self._key, hashes.SHA256())
+            # What a CA must say (RFC 5280 section 4.2.1.3); since Python 3.13 clients check it.
+            builder = builder.add_extension(certificates._usage(key_cert_sign=True), critical=True)
+            certificate = builder.sign(self._key, hashes.SHA256())
         self.pem = certificate.public_bytes(serialization.Encoding.PEM)
 
     def server(self, folder: Path, name: str = "localhost") -> tuple[Path, Path]:
@@ -91,15 +83,6 @@ class CA:
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, days: int) -> x509.CertificateBuilder:
         now = dt.datetime.now(dt.UTC)
+        begin, end = now - dt.timedelta(days=2), now + dt.timedelta(days=days)
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(days=2))
-            .not_valid_after(now + dt.timedelta(days=days))
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(authority, critical=False)
-        )
+        return ca._builder(subject, self._name, key, begin, end).add_extension(authority, critical=False)

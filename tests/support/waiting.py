@@ -1,11 +1,14 @@
 """Waits for a condition, and never for ever."""
 
 import asyncio
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 MOST = 60  # s: far more than anything that is waited for here takes, on a busy machine too
 
@@ -27,6 +30,22 @@ async def serving(server: uvicorn.Server) -> AsyncIterator[int]:
     finally:
         server.should_exit = True
         await work
+
+
+@contextmanager
+def served(app: ASGIApp, **how: Any) -> Iterator[int]:
+    """Serve an app from a thread of its own; yield its port."""
+    own: dict[str, Any] = {"port": 0, "interface": "asgi3", "log_config": None, "timeout_graceful_shutdown": 1}
+    server = uvicorn.Server(uvicorn.Config(app, **own, **how))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    until_started(lambda: server.started or not thread.is_alive())
+    assert thread.is_alive()
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def until_started(started: Callable[[], object]) -> None:
