@@ -3,13 +3,11 @@
 import asyncio
 import re
 import shutil
-import subprocess
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from authorities.policy.decisions import FILE, read_rows
 from authzen.client import AuthZEN
@@ -25,26 +23,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 READER, POLICY_AUTHORITY = "agent/reader", "authority/policy"
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def intruder(system: System) -> AsyncIterator[Intruder]:
-    async with AsyncExitStack() as stack:
-        yield Intruder(system, stack)
-
-
 @pytest.fixture
-def policy(system: System, by_hand: dict[str, str]) -> Callable[..., str]:
+def policy(system: System, zt: Callable[..., str]) -> Callable[..., str]:
     """`zt policy`, the installed program, as olga."""
-    journals = system.journal(POLICY_AUTHORITY).parents[1]
-
-    def typed(*words: str) -> str:
-        command = [str(ROOT / ".venv/bin/zt"), "--journals", str(journals), "policy", *words]
-        done = subprocess.run(  # noqa: S603 - our own program
-            command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60, env=by_hand
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return typed
+    return partial(zt, "--journals", str(system.journal(POLICY_AUTHORITY).parents[1]), "policy")
 
 
 @pytest.fixture

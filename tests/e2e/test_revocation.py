@@ -3,16 +3,13 @@
 import asyncio
 import re
 import shutil
-import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from demo.impostors import rogues
 from demo.intruder import NO_CONNECTION, Intruder, answer_to, outcome, tool_call
@@ -20,6 +17,7 @@ from demo.revocation import PLANTED, revocations, sign_in_olga
 from demo.ways import TASK
 from start.system import ROOT, System
 from tests.support.ca import CA, REGISTRY_PARTY
+from tests.support.real import Typed
 from tests.support.real_tasks import task, versions
 from tests.support.records import records
 from zerotrust.hardening.pools import Connections
@@ -31,12 +29,6 @@ from zt.people.registry_client import RegistryClient
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 READER = "agent/reader"
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def intruder(system: System) -> AsyncIterator[Intruder]:
-    async with AsyncExitStack() as stack:
-        yield Intruder(system, stack)
 
 
 async def t2(intruder: Intruder) -> str:
@@ -60,21 +52,6 @@ async def finished_again(intruder: Intruder, alice: Login) -> bool:
     while (event := (await run(intruder, alice))["event"]) != "finished" and time.monotonic() < end:
         await asyncio.sleep(0.1)
     return event == "finished"
-
-
-@pytest.fixture
-def zt(system: System, by_hand: dict[str, str]) -> Callable[..., str]:
-    """The installed program, as olga."""
-
-    def typed(*words: str) -> str:
-        command = [str(ROOT / ".venv/bin/zt"), *words]
-        done = subprocess.run(  # noqa: S603 - our own program
-            command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60, env=by_hand
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return typed
 
 
 # --- an operator ------------------------------------------------------------------------------------------------------
@@ -109,11 +86,9 @@ async def test_a_suspended_agent_is_called_by_nobody_heard_by_nobody_and_given_n
 
 
 async def test_what_the_registry_refuses_an_operator_is_on_record_where_the_operator_is_told(
-    system: System, by_hand: dict[str, str]
+    system: System, typed: Typed
 ) -> None:
-    command = [str(ROOT / ".venv/bin/zt"), "revoke", "user", "nobody"]
-
-    done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, text=True, env=by_hand)
+    done = await asyncio.to_thread(typed, "revoke", "user", "nobody")
 
     assert done.returncode == 1
     refusal = r".*\(400 unknown_subject\).*  On record as trace (\w+) in run/(\S+)\."

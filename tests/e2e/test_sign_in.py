@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import stat
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,11 +17,10 @@ from start.system import ROOT, System
 from testkit.browser import Person
 from tests.support.ca import REGISTRY_PARTY
 from tests.support.operator import NO_PLACE
+from tests.support.real import ZT, Typed
 from tests.support.realm import Realm
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
-
-ZT = str(ROOT / ".venv/bin/zt")
 
 
 @asynccontextmanager
@@ -90,14 +88,7 @@ async def test_a_code_that_is_refused_signs_nobody_in(system: System, by_hand: d
     }
 
 
-async def test_what_an_operator_did_is_recorded_with_their_name(
-    system: System, by_hand: dict[str, str], tmp_path: Path
-) -> None:
-    def typed(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603
-            [ZT, *words], cwd=ROOT, env=by_hand, capture_output=True, text=True, timeout=60, check=False
-        )
-
+async def test_what_an_operator_did_is_recorded_with_their_name(typed: Typed) -> None:
     try:
         done = await asyncio.to_thread(typed, "party", "suspend", "agent/writer", "--json")
         assert json.loads(done.stdout)["party"]["cause"].startswith("suspended by olga (operator ")
@@ -106,13 +97,8 @@ async def test_what_an_operator_did_is_recorded_with_their_name(
 
 
 async def test_a_sign_in_serves_further_commands_until_the_operator_signs_out(
-    system: System, by_hand: dict[str, str], tmp_path: Path
+    system: System, by_hand: dict[str, str], typed: Typed, tmp_path: Path
 ) -> None:
-    def typed(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603
-            [ZT, *words], cwd=ROOT, env=by_hand, capture_output=True, text=True, timeout=60, check=False
-        )
-
     async def sessions() -> int:
         async with system.keycloak.administration() as admin:
             return len(await admin.a_get_sessions(USERS["olga"][0]))
@@ -132,23 +118,20 @@ async def test_a_sign_in_serves_further_commands_until_the_operator_signs_out(
 
 
 async def test_who_is_no_operator_is_told_so_by_name_and_someone_else_than_expected_does_nothing(
-    system: System, by_hand: dict[str, str], tmp_path: Path
+    system: System, by_hand: dict[str, str], typed: Typed, tmp_path: Path
 ) -> None:
     bob = tmp_path / "bob.json"
     ca = str(system.authority.ca_file)
     bob.write_text(json.dumps({"user": "bob", "password": system.keycloak.passwords["bob"], "ca": ca}))
     by_hand["BROWSER"] = f"{ROOT}/start/run testkit.browser {bob} %s"
 
-    def typed(user: str) -> str:
-        command = [ZT, "--user", user, "party", "list", "--json"]
-        done = subprocess.run(  # noqa: S603
-            command, cwd=ROOT, env=by_hand, capture_output=True, text=True, timeout=60, check=False
-        )
+    def refused(user: str) -> str:
+        done = typed("--user", user, "party", "list", "--json")
         assert (done.returncode, done.stdout) == (1, "")
         return str(json.loads(done.stderr.splitlines()[-1])["error"])
 
-    assert (await asyncio.to_thread(typed, "olga")).startswith("bob signed in, not olga: nothing was done.")
-    trace = re.search(r"\(403 policy_denied\).* trace (\w+) in run/", await asyncio.to_thread(typed, ""))
+    assert (await asyncio.to_thread(refused, "olga")).startswith("bob signed in, not olga: nothing was done.")
+    trace = re.search(r"\(403 policy_denied\).* trace (\w+) in run/", await asyncio.to_thread(refused, ""))
     assert trace
     assert trace[1] in system.journal(REGISTRY_PARTY).read_text()
 

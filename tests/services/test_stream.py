@@ -129,9 +129,9 @@ async def test_the_state_is_signed_once_for_all_who_begin_at_the_same_change(
 # what is asked for at once
 
 
-async def test_what_is_asked_for_at_the_same_time_is_written_and_signed_at_once(
-    stream: Stream, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def written(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many entries were written at once, each time."""
     written, change = list[int](), stream._kept.change
 
     async def counted(entries: Sequence[Entry]) -> int:
@@ -139,6 +139,12 @@ async def test_what_is_asked_for_at_the_same_time_is_written_and_signed_at_once(
         return await change(entries)
 
     monkeypatch.setattr(stream._kept, "change", counted)
+    return written
+
+
+async def test_what_is_asked_for_at_the_same_time_is_written_and_signed_at_once(
+    stream: Stream, written: list[int]
+) -> None:
     lines = await begun(stream)
 
     await asyncio.gather(*(stream.change("session", f"s-{n}", "x") for n in range(150)))
@@ -149,15 +155,10 @@ async def test_what_is_asked_for_at_the_same_time_is_written_and_signed_at_once(
     assert stream._kept.number == stream._revocations.number == 150
 
 
-async def test_more_than_a_batch_is_written_in_several(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_more_than_a_batch_is_written_in_several(
+    stream: Stream, written: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "MAX_BATCH", 10)
-    written, change = list[int](), stream._kept.change
-
-    async def counted(entries: Sequence[Entry]) -> int:
-        written.append(len(entries))
-        return await change(entries)
-
-    monkeypatch.setattr(stream._kept, "change", counted)
     await asyncio.gather(*(stream.change("session", f"s-{n}", "x") for n in range(25)))
 
     assert written == [10, 10, 5]

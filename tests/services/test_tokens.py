@@ -4,23 +4,20 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from html import unescape
-from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from console import thief as module
 from console import tokens
 from console.tokens import STEP_OF, WAYS, to_a_tool
 from tests.attacks.table import ROWS as CATALOGUE
-from tests.support.console import CONSOLE, Browser, Consoled, Realm, consoled
+from tests.support.console import CONSOLE, Browser, Consoled
 from tests.support.leaks import holds_token
 from tests.support.records import CALLER
 from tests.support.thief import USED, FakeThief, fake_thief
 from zerotrust.audit.event_parts import Caller
 from zerotrust.decision import Denied
-from zerotrust.registry.model import Registry
 
 TASK = "Read the incident reports and file a summary."
 
@@ -29,15 +26,6 @@ TASK = "Read the incident reports and file a summary."
 async def thief(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeThief]:
     monkeypatch.setattr(module, "PAUSE", 0.0)
     async with fake_thief() as alive:
-        yield alive
-
-
-@pytest.fixture
-async def here(
-    tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey, request: pytest.FixtureRequest
-) -> AsyncIterator[Consoled]:
-    """With the thief in those tests that name it before."""
-    async with consoled(tmp_path, Realm(registry, key=signing_key)) as alive:
         yield alive
 
 

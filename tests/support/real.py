@@ -4,6 +4,7 @@ Its folder is `run/test`.  A second run does not build again what has not change
 """
 
 import json
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from start.everything import running
 from start.keycloak.options import URL
 from start.keycloak.server import Keycloak
 from start.launches import settings
-from start.system import System
+from start.system import ROOT, System
 from start.waiting import wait_until_listening
 from testkit.browser import REDIRECT, sign_in
 from tests.support.launched import Authority
@@ -41,6 +42,10 @@ from zerotrust.registry.model import Registry
 from zt.people.login import Login
 
 RUN = Path(__file__).parents[2] / "run" / "test"
+ZT = str(ROOT / ".venv/bin/zt")
+
+Typed = Callable[..., subprocess.CompletedProcess[str]]
+"""`zt`, as it is typed."""
 
 SCRIPTS = (*OURS, LAB_SCRIPT)
 """What the committed realm uses, and what the weakened ones of the tests do."""

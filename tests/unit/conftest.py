@@ -14,6 +14,12 @@ __all__ = ["door", "still_issuer", "tool_door"]
 
 
 @pytest.fixture
+def issuer(still_issuer: Issuer) -> Issuer:
+    """Its clock stands still, as the doors' does."""
+    return still_issuer
+
+
+@pytest.fixture
 def tool_door(tmp_path: Path, still_issuer: Issuer) -> Iterator[Door]:
     """The documents tool's door."""
     door = Door(tmp_path, still_issuer, party="tool/documents", metadata_url="http://tool.test/metadata")

@@ -20,11 +20,6 @@ from zerotrust.spiffe.svid import Peer
 READER, WRITER, ORCHESTRATOR = "agent/reader", "agent/writer", "orchestrator"
 
 
-@pytest.fixture
-def issuer(still_issuer: Issuer) -> Issuer:
-    return still_issuer
-
-
 async def at_the_tool(door: Door, token: str | None, peer: Peer | None = None) -> Any:
     version = [(b"mcp-protocol-version", b"2026-07-28")]
     return await door.ask(token, path="/mcp", headers=version, body=orjson.dumps(tool_call()), peer=peer)

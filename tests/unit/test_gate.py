@@ -40,11 +40,6 @@ TRACEPARENT = (b"traceparent", f"00-{TRACE}-{PARENT}-01".encode())
 ERA_HEADER = (b"mcp-protocol-version", ERA)
 
 
-@pytest.fixture
-def issuer(still_issuer: Issuer) -> Issuer:
-    return still_issuer
-
-
 @pytest.fixture(params=["in process", "elsewhere"])
 def policy(request: pytest.FixtureRequest, issuer: Issuer) -> PolicyEngine | None:
     """Who decides: the policies in process, or a decision point that is asked for each decision."""

@@ -1,28 +1,19 @@
 """The chain of actors in an `act` claim, and what a principal says of itself."""
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from testkit import principal
+from tests.support.realm import chain
 from zerotrust.identity import MAX_ACTORS, BrokenChain, actor_chain
 
 NAMES = st.text("abc/:", min_size=1, max_size=5)
 
 
-def nested(actors: list[str]) -> dict[str, Any] | None:
-    """The `act` claim of these actors, the current one first."""
-    act: dict[str, Any] | None = None
-    for actor in reversed(actors):
-        act = {"sub": actor} | ({"act": act} if act else {})
-    return act
-
-
 @given(st.lists(NAMES, min_size=MAX_ACTORS + 1, max_size=MAX_ACTORS + 20))
 def test_a_chain_that_is_too_long_is_read_no_further_than_needed_to_see_that(actors: list[str]) -> None:
-    assert actor_chain(nested(actors)) == tuple(actors[: MAX_ACTORS + 1])
+    assert actor_chain(chain(*actors)) == tuple(actors[: MAX_ACTORS + 1])
 
 
 @pytest.mark.parametrize(

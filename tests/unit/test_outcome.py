@@ -12,11 +12,6 @@ from tests.support.issuer import Issuer
 START = {"type": "http.response.start", "status": 200, "headers": []}
 
 
-@pytest.fixture
-def issuer(still_issuer: Issuer) -> Issuer:
-    return still_issuer
-
-
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 

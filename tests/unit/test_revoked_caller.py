@@ -18,11 +18,6 @@ EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
 TEXT = (b"content-type", b"text/plain")
 
 
-@pytest.fixture
-def issuer(still_issuer: Issuer) -> Issuer:
-    return still_issuer
-
-
 def revoke(door: Door, kind: Any = "user", name: str = "alice") -> None:
     door.revocations.change((door.revocations.number or 0) + 1, (kind, name), "a theft")
 

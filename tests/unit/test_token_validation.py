@@ -22,14 +22,9 @@ DOCUMENTS = "spiffe://agents.example/tool/documents"
 
 
 @pytest.fixture(scope="module")
-def module_issuer(registry: Registry, signing_key: RSAPrivateKey) -> Issuer:
+def issuer(registry: Registry, signing_key: RSAPrivateKey) -> Issuer:
     """One for all, its clock standing still: no test here changes it."""
     return Issuer(registry, key=signing_key, clock=lambda: NOW)
-
-
-@pytest.fixture(scope="module")
-def issuer(module_issuer: Issuer) -> Issuer:
-    return module_issuer
 
 
 @pytest.fixture(scope="module")
