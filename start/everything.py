@@ -21,18 +21,10 @@ from registration.approval import approve
 from registration.realm import to_json, with_ports
 from registration.realm.script import SCRIPTS
 from registration.run_lock import exclusive_run
+from start import earlier_runs
 from start.before_start import check_port
 from start.cache import check_space
 from start.child import load_text
-from start.earlier_runs import (
-    AUDIT_POLICY,
-    check_links,
-    data_folder,
-    forget,
-    kept_message,
-    put_aside,
-    recording_failure,
-)
 from start.keycloak.options import HEALTH_PORT, PORT
 from start.keycloak.server import Keycloak
 from start.launches import INSIDER, Parties, insider_launch, party_launches
@@ -59,7 +51,7 @@ async def keep_audit_policy(system: System, say: Say) -> None:
 
     A policy that was kept stays: another one would mean another log or registry, and is told and not believed.
     """
-    published, file = await _audit_policy(system), system.folder / AUDIT_POLICY
+    published, file = await _audit_policy(system), system.folder / earlier_runs.AUDIT_POLICY
     if not file.exists():
         write_file(file, published)
     elif file.read_bytes() != published:
@@ -86,7 +78,7 @@ async def suspended_parties(registry: Registry, folder: Path) -> dict[str, str]:
     The registry is none of them: it starts all the same, because it is the one that would have to hear of it.
     """
     party = registry.authorities.registry
-    file = data_folder(folder, party) / "revocations.db"
+    file = earlier_runs.data_folder(folder, party) / "revocations.db"
     if not await exists(file):
         return {}
     kept = State(file)
@@ -131,7 +123,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
         lock = approve(lock, ROOT, name, code)
     async with AsyncExitStack() as stack:
         stack.enter_context(exclusive_run(folder))
-        runs = stack.enter_context(recording_failure(folder))
+        runs = stack.enter_context(earlier_runs.recording_failure(folder))
         for name, place in deployment.parties.items():
             check_port(place.port, name)
         for port in (PORT, HEALTH_PORT):
@@ -168,7 +160,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
         await stack.enter_async_context(keycloak)  # while the services start, which do not need it before a request
         model_server = await stack.enter_async_context(serving(server, say)) if server else []
         if put_away:
-            say(kept_message(put_away))
+            say(earlier_runs.kept_message(put_away))
         await _wait_for_all(system, launched, say)
         for name, spy in spies.items():
             await wait_until(partial(exists, system.insider_socket(name)), spy, system.log("insider"))
@@ -207,10 +199,10 @@ def start_order(launched: Mapping[str, Launched], registry: Registry) -> list[tu
 
 def _prepare_folders(folder: Path, *, keep: bool) -> Path | None:
     """Make the run's folders; remove what the last run left, or put its logs aside.  Return where these were put."""
-    check_links(folder)
-    put_away = put_aside(folder) if keep else None
+    earlier_runs.check_links(folder)
+    put_away = earlier_runs.put_aside(folder) if keep else None
     if not keep:
-        forget(folder)
+        earlier_runs.forget(folder)
     data, insiders = folder / "data", folder / "insiders"
     data.mkdir(mode=0o700, exist_ok=True)
     data.chmod(0o700)  # earlier versions left it, with its databases, open to other users

@@ -25,17 +25,9 @@ from authorities.audit.recent import Recent
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.record import Link
 from zerotrust.authority.cosignature import Request
+from zerotrust.authority.log import tiles
 from zerotrust.authority.log.leaf import Heads, heads_leaf, leaf_of
 from zerotrust.authority.log.proofs import consistency_proof
-from zerotrust.authority.log.tiles import (
-    WIDTH,
-    Edge,
-    append_entries,
-    decode_bundle,
-    node_reader,
-    restore_edge,
-    tile_path,
-)
 from zerotrust.authority.note_key import NoteKey, load_key, new_key
 from zerotrust.errors import ZeroTrustError
 from zerotrust.shielded import Shielding, shielded
@@ -72,7 +64,7 @@ class Growth:
 
     def since(self, old: int) -> Request:
         """Return the request for a witness that cosigned this size last.  Blocks.  Raises `OSError`, `InvalidLog`."""
-        node = node_reader(self.files.read, self.checkpoint.size)
+        node = tiles.node_reader(self.files.read, self.checkpoint.size)
         return Request(old, tuple(consistency_proof(old, self.checkpoint.size, node)), self.note)
 
 
@@ -84,7 +76,7 @@ Cosign = Callable[[Growth], Awaitable[Sequence[Signature]]]
 class _Standing:
     """Where the log stands: everything that a start reads."""
 
-    edge: Edge
+    edge: tiles.Edge
     heads: Heads
     note: Note | None
 
@@ -93,7 +85,7 @@ class _Standing:
         return self.note.text if self.note else None
 
 
-_NOTHING = _Standing(Edge(), Heads({}, 0), None)
+_NOTHING = _Standing(tiles.Edge(), Heads({}, 0), None)
 
 
 class Log(Shielding):
@@ -194,7 +186,7 @@ class Log(Shielding):
     def _begin_batch(self, lines: Sequence[bytes], heads: Mapping[str, Link]) -> _Standing:
         """Return where the log stands with this batch, when its files and its checkpoint are on the disk."""
         new = Heads(dict(heads), int(self._clock() * MICROSECONDS))
-        edge, files = append_entries(self._next.edge, [*lines, heads_leaf(new)])
+        edge, files = tiles.append_entries(self._next.edge, [*lines, heads_leaf(new)])
         self._files.add(files)
         self._files.pend(note := self._sign(edge))
         return _Standing(edge, new, note)
@@ -211,10 +203,10 @@ class Log(Shielding):
             self._recent.add(edge.size, published, time.monotonic())
         await asyncio.to_thread(self._files.prune, edge.size, MAX_BATCH)
 
-    def _checkpoint(self, edge: Edge) -> Checkpoint:
+    def _checkpoint(self, edge: tiles.Edge) -> Checkpoint:
         return Checkpoint(self._origin, edge.size, edge.root)
 
-    def _sign(self, edge: Edge) -> Note:
+    def _sign(self, edge: tiles.Edge) -> Note:
         return sign_checkpoint(self._checkpoint(edge), self.key, self._key.private)
 
     async def load(self) -> None:
@@ -241,11 +233,12 @@ class Log(Shielding):
         if not note:
             return _NOTHING
         checkpoint = check_signed(note, key)
-        edge = restore_edge(self._files.read, checkpoint.size)
+        edge = tiles.restore_edge(self._files.read, checkpoint.size)
         if edge.root != checkpoint.root:  # control: log-as-signed
             raise InvalidLog(f"its files are not those of the checkpoint of {checkpoint.size} entries")
         if not (last := edge.bundle):
-            last = tuple(decode_bundle(self._files.read(tile_path("entries", checkpoint.size // WIDTH - 1)), WIDTH))
+            bundle = self._files.read(tiles.tile_path("entries", checkpoint.size // tiles.WIDTH - 1))
+            last = tuple(tiles.decode_bundle(bundle, tiles.WIDTH))
         if not isinstance(heads := leaf_of(last[-1]), Heads):
             raise InvalidLog("its last entry is not the heads of the journals")
         return _Standing(edge, heads, note)

@@ -31,16 +31,8 @@ import keycloak as python_keycloak
 from authorities.attestation.process.closed import Interpreter, give_up_reading_any_file
 from registration.realm.script import SCRIPTS
 from registration.realm.users import USERS
+from start import child
 from start.before_start import check_port, check_private
-from start.child import (
-    NoProgress,
-    create_memory_file,
-    describe_activity,
-    end_with,
-    start_child,
-    tail,
-    wait_while_working,
-)
 from start.errors import KeycloakError
 from start.keycloak.distribution import find_distribution
 from start.keycloak.instance import BUILD, Instance
@@ -178,9 +170,9 @@ class Keycloak:
     async def _wait_for(self, what: str, work: Coroutine[Any, Any, T]) -> T:
         """Return what `work` returns; say meanwhile what Keycloak does.  Raises `KeycloakError` if it does nothing."""
         try:
-            async with reporting_progress(self._say, f"Keycloak {what}", partial(describe_activity, self.log)):
-                return await wait_while_working(self.pid, work)
-        except NoProgress as error:
+            async with reporting_progress(self._say, f"Keycloak {what}", partial(child.describe_activity, self.log)):
+                return await child.wait_while_working(self.pid, work)
+        except child.NoProgress as error:
             raise KeycloakError(f"Keycloak {what} and makes no progress: {error}. {self._end_of_log()}") from error
 
     def _administrator_options(self) -> str:
@@ -193,7 +185,7 @@ class Keycloak:
     ) -> asyncio.subprocess.Process:
         """Start Java; `configuration` is for this process alone, and in no argument or variable."""
         home = self._instance.home
-        file = create_memory_file(configuration)
+        file = child.create_memory_file(configuration)
         # Keycloak wants such a file to have that name.  For each process the link leads to a file of its own.
         link = home / "once.conf"
         link.unlink(missing_ok=True)
@@ -215,7 +207,7 @@ class Keycloak:
         environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(Path.home()), **java.env}
         own: dict[str, Any] = {"executable": java.path, "pass_fds": (java.fd, file), "before": _prepare_process}
         try:
-            self._process = await start_child(*command, env=environment, folder=home, log=self.log, **own)
+            self._process = await child.start_child(*command, env=environment, folder=home, log=self.log, **own)
         finally:
             os.close(file)
         return self._process
@@ -238,7 +230,7 @@ class Keycloak:
         return KeycloakError(f"Keycloak ended with status {process.returncode}. {self._end_of_log()}")
 
     def _end_of_log(self) -> str:
-        return f"The end of {self.log}:\n{tail(self.log)}"
+        return f"The end of {self.log}:\n{child.tail(self.log)}"
 
     def _kill(self) -> None:
         if self._process and self._process.returncode is None:
@@ -286,5 +278,5 @@ class Keycloak:
 
 
 def _prepare_process(parent: int) -> None:
-    end_with(parent)
+    child.end_with(parent)
     give_up_reading_any_file()  # otherwise the kernel would not close a process of root

@@ -6,18 +6,7 @@ from typing import Any
 
 import pytest
 
-from authorities.registry.keycloak.events import (
-    EXCHANGED,
-    READ,
-    RECORDED,
-    SENTINEL,
-    USER_EVENTS,
-    Change,
-    Sessions,
-    of_admin_event,
-    of_user_event,
-    switches_off,
-)
+from authorities.registry.keycloak import events
 from tests.support.revocation_page import ADMIN_ROWS, READ_ONLY, TABLES, USER_TYPES
 
 KINDS = {"user": "user", "party": "party", "session": "session", "all tokens": "before", "token": "token"}
@@ -29,9 +18,9 @@ def named(effect: str) -> set[str]:
     return set(re.findall(r"\b(sessions|session|user|party|all tokens)\b", effect))
 
 
-def revoked(changes: list[Change | Sessions]) -> set[str]:
+def revoked(changes: list[events.Change | events.Sessions]) -> set[str]:
     names = {kind: name for name, kind in KINDS.items()}
-    return {"sessions" if isinstance(one, Sessions) else names[one.subject[0]] for one in changes}
+    return {"sessions" if isinstance(one, events.Sessions) else names[one.subject[0]] for one in changes}
 
 
 def test_there_are_rows() -> None:
@@ -51,8 +40,8 @@ def test_an_admin_event_does_what_its_row_says(row: tuple[str, ...]) -> None:
         "time": 1_795_563_637_424,
         "representation": json.dumps({"enabled": False, "notBefore": NOT_BEFORE} | off),
     }
-    found = revoked(of_admin_event(event, {"an-id": "agent/reader"}))
-    found |= {"all tokens"} if switches_off(event) else set()
+    found = revoked(events.of_admin_event(event, {"an-id": "agent/reader"}))
+    found |= {"all tokens"} if events.switches_off(event) else set()
 
     assert found == named(effect)
 
@@ -60,13 +49,13 @@ def test_an_admin_event_does_what_its_row_says(row: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(("kind", "effect"), USER_TYPES.items())
 def test_a_user_event_does_what_its_row_says(kind: str, effect: str) -> None:
     event = {"type": kind, "userId": "alice", "time": 1, "sessionId": "s1", "details": {}}
-    found = revoked(of_user_event(event))
+    found = revoked(events.of_user_event(event))
 
     assert found == named(effect)
-    assert (kind in USER_EVENTS) == bool(found)
-    assert (kind in RECORDED) == (bool(effect) or kind in READ_ONLY)
+    assert (kind in events.USER_EVENTS) == bool(found)
+    assert (kind in events.RECORDED) == (bool(effect) or kind in READ_ONLY)
 
 
 def test_only_the_sentinel_is_read_and_revokes_nothing() -> None:
-    assert set(READ) - set(USER_EVENTS) == {SENTINEL}
-    assert set(RECORDED) - set(READ) == {"LOGIN", EXCHANGED}
+    assert set(events.READ) - set(events.USER_EVENTS) == {events.SENTINEL}
+    assert set(events.RECORDED) - set(events.READ) == {"LOGIN", events.EXCHANGED}

@@ -10,16 +10,8 @@ from typing import Any
 import pytest
 from keycloak import KeycloakAdmin
 
-from authorities.registry.keycloak import exchanges as module
+from authorities.registry.keycloak import exchanges
 from authorities.registry.keycloak.admin import Administration, AdministrationError
-from authorities.registry.keycloak.exchanges import (
-    IN_A_RECORD,
-    SECONDS_ACTIVE,
-    SECONDS_BETWEEN_RECORDS,
-    SECONDS_IDLE,
-    Exchanges,
-    read_recorded,
-)
 from zerotrust.audit.event_types import Issued, IssuedToken
 from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.audit.journal import Journal
@@ -66,8 +58,8 @@ class Registry:
     def start(self) -> None:
         self.journal = Journal(self.path)
         recorder = Recorder(self.journal, REGISTRY, clock=self.clock)
-        recorded = [*read_recorded(self.path)]
-        self.exchanges = Exchanges(self.keycloak, recorder, recorded, since=self.now, clock=self.clock)
+        recorded = [*exchanges.read_recorded(self.path)]
+        self.exchanges = exchanges.Exchanges(self.keycloak, recorder, recorded, since=self.now, clock=self.clock)
 
     def clock(self) -> float:
         return self.now
@@ -94,17 +86,17 @@ def registry(tmp_path: Path, keycloak: Keycloak) -> Iterator[Registry]:
 
 
 async def test_without_news_there_is_a_record_now_and_then_that_says_until_when(registry: Registry) -> None:
-    for _ in range(SECONDS_IDLE + 1):
+    for _ in range(exchanges.SECONDS_IDLE + 1):
         await registry.exchanges.read()
         registry.now += 1
-    registry.keycloak.made("a", SECONDS_IDLE)
-    for _ in range(SECONDS_ACTIVE + 2 * SECONDS_IDLE):
+    registry.keycloak.made("a", exchanges.SECONDS_IDLE)
+    for _ in range(exchanges.SECONDS_ACTIVE + 2 * exchanges.SECONDS_IDLE):
         await registry.exchanges.read()
         registry.now += 1
 
-    made = SECONDS_IDLE + 1
-    active = [made + after for after in range(0, SECONDS_ACTIVE + 1, SECONDS_BETWEEN_RECORDS)]
-    untils = [0, SECONDS_IDLE, *active, active[-1] + SECONDS_IDLE]
+    made = exchanges.SECONDS_IDLE + 1
+    active = [made + after for after in range(0, exchanges.SECONDS_ACTIVE + 1, exchanges.SECONDS_BETWEEN_RECORDS)]
+    untils = [0, exchanges.SECONDS_IDLE, *active, active[-1] + exchanges.SECONDS_IDLE]
     assert [issued.until // MICROSECONDS - NOW for issued in registry.issued] == untils
     assert registry.names == ["a"]
 
@@ -126,7 +118,7 @@ async def test_a_restart_records_what_was_made_meanwhile_and_nothing_twice(regis
 async def test_what_could_not_be_read_is_read_later_and_the_log_says_it_once(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "SECONDS_BETWEEN_READS", 0.001)
+    monkeypatch.setattr(exchanges, "SECONDS_BETWEEN_READS", 0.001)
     caplog.set_level(logging.INFO)
     registry.keycloak.made("a", 1)
     registry.keycloak.away = True
@@ -147,8 +139,8 @@ async def test_what_could_not_be_read_is_read_later_and_the_log_says_it_once(
 
 
 async def test_many_are_several_records_and_several_reads(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST", 150)
-    names = [f"t{number}" for number in range(2 * IN_A_RECORD + 50)]
+    monkeypatch.setattr(exchanges, "MOST", 150)
+    names = [f"t{number}" for number in range(2 * exchanges.IN_A_RECORD + 50)]
     for number, name in enumerate(names):
         registry.keycloak.made(name, number / 100)
     registry.now += 10
@@ -156,7 +148,7 @@ async def test_many_are_several_records_and_several_reads(registry: Registry, mo
     await registry.exchanges.read()
 
     assert registry.names == names
-    assert max(len(issued.tokens or ()) for issued in registry.issued) <= IN_A_RECORD
+    assert max(len(issued.tokens or ()) for issued in registry.issued) <= exchanges.IN_A_RECORD
     untils = [issued.until for issued in registry.issued]
     assert untils == sorted(untils)
     assert untils[-1] == int(registry.now) * MICROSECONDS

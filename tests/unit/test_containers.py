@@ -21,13 +21,7 @@ from authorities.attestation.containers.attested import MOST_OF_START, SECONDS_R
 from authorities.attestation.containers.image import ImageFiles
 from authorities.attestation.containers.root import ContainerRoot
 from authorities.attestation.process.peers import Peer, is_ending
-from authorities.attestation.spiffe.bounded_server import (
-    COST_OF_CONNECTION,
-    MOST_CALLERS,
-    BoundedServer,
-    container_caller,
-    process_caller,
-)
+from authorities.attestation.spiffe import bounded_server
 from authorities.attestation.spiffe.workload_api import REFUSALS_AT_ONCE, NotAttestedError, WorkloadApi
 from authorities.attestation.verifier.drift import Drift
 from authorities.attestation.verifier.target import Target
@@ -333,10 +327,10 @@ class Asking:
 
 
 async def test_a_container_is_one_caller_however_many_processes_it_has() -> None:
-    assert container_caller(os.getpid()) == container_caller(os.getpid())
-    assert container_caller(os.getpid()) != ("hidden", 0)
-    assert container_caller(0) == ("hidden", 0)
-    assert process_caller(1) != process_caller(2)
+    assert bounded_server.container_caller(os.getpid()) == bounded_server.container_caller(os.getpid())
+    assert bounded_server.container_caller(os.getpid()) != ("hidden", 0)
+    assert bounded_server.container_caller(0) == ("hidden", 0)
+    assert bounded_server.process_caller(1) != bounded_server.process_caller(2)
 
 
 def test_refusals_are_logged_up_to_a_bound_and_then_counted(api: Api) -> None:
@@ -359,21 +353,21 @@ def test_whoever_is_refused_is_told_where_the_reason_is_and_not_the_reason(api: 
 
 
 async def test_callers_without_a_connection_are_forgotten_when_there_are_too_many(api: Api) -> None:
-    server = BoundedServer(api(), process_caller)
+    server = bounded_server.BoundedServer(api(), bounded_server.process_caller)
     connected = server._share(0)
     connected.connections = 1
 
-    for pid in range(1, MOST_CALLERS + 1):
+    for pid in range(1, bounded_server.MOST_CALLERS + 1):
         server._share(pid)
 
-    assert len(server._shares) <= MOST_CALLERS
+    assert len(server._shares) <= bounded_server.MOST_CALLERS
     assert server._share(0) is connected
 
 
 async def test_a_connection_has_a_cost_of_its_own(api: Api) -> None:
-    server = BoundedServer(api(), process_caller)
+    server = bounded_server.BoundedServer(api(), bounded_server.process_caller)
     share = server._share(os.getpid())
-    share.sent = Budget(COST_OF_CONNECTION, 0)
+    share.sent = Budget(bounded_server.COST_OF_CONNECTION, 0)
     ours, theirs = socket.socketpair(socket.AF_UNIX)
 
     with ours, theirs:

@@ -7,17 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authorities.audit import reconciliation as module
-from authorities.audit.reconciliation import (
-    AFTER_A_PAUSE,
-    COUNTED,
-    HELD_UP,
-    IN_FULL,
-    LATER,
-    LONGEST,
-    SILENT,
-    Reconciliation,
-)
+from authorities.audit import reconciliation
 from tests.support.exchanges import (
     ANYTHING,
     LEDGER,
@@ -44,9 +34,9 @@ from zerotrust.limits.answers import SECONDS
 
 def test_a_client_that_writes_nothing_is_an_alarm_too_within_seconds() -> None:
     log = Log().idle(0, 60 * SECOND).add(61 * SECOND, said(61 * SECOND, A))
-    assert log.idle(62 * SECOND, 61 * SECOND + SILENT).alarms == []
+    assert log.idle(62 * SECOND, 61 * SECOND + reconciliation.SILENT).alarms == []
 
-    log.idle(61 * SECOND + SILENT, LONG)
+    log.idle(61 * SECOND + reconciliation.SILENT, LONG)
 
     assert log.causes == [("silent", "a")]
 
@@ -88,12 +78,12 @@ def test_after_a_pause_of_the_log_parties_have_the_time_in_which_they_try_again(
 
     assert log.alarms == []
     log.add(back + 41 * SECOND, said(back + 41 * SECOND, token("b", back + 40 * SECOND)))
-    assert log.idle(back + 45 * SECOND, back + 41 * SECOND + AFTER_A_PAUSE).causes == [("silent", "b")]
+    assert log.idle(back + 45 * SECOND, back + 41 * SECOND + reconciliation.AFTER_A_PAUSE).causes == [("silent", "b")]
 
 
-def resumed(log: Log, *, whole: bool, after: int = 0) -> tuple[Reconciliation, list[Alarm | Counts]]:
+def resumed(log: Log, *, whole: bool, after: int = 0) -> tuple[reconciliation.Reconciliation, list[Alarm | Counts]]:
     """A ledger that starts again, and what it has missed."""
-    again = Reconciliation(REGISTRY, LEDGER, whole=whole)
+    again = reconciliation.Reconciliation(REGISTRY, LEDGER, whole=whole)
     return again, again.missing_alarms(log.leaves[after:])
 
 
@@ -133,15 +123,15 @@ def test_no_other_party_can_have_the_log_wait_longer_by_the_time_that_it_says() 
 
 def test_a_record_that_is_a_little_late_is_no_pause() -> None:
     log = Log().idle(0, 60 * SECOND).add(61 * SECOND, said(61 * SECOND, A))
-    for at in range(62, 62 + SILENT // SECOND):
-        log.add(at * SECOND, line(REGISTRY, at * SECOND - HELD_UP, ANYTHING))
+    for at in range(62, 62 + reconciliation.SILENT // SECOND):
+        log.add(at * SECOND, line(REGISTRY, at * SECOND - reconciliation.HELD_UP, ANYTHING))
 
     assert log.causes == [("silent", "a")]
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for bound in "MOST", "MOST_KINDS", "MOST_ATTEMPTS":
-        monkeypatch.setattr(module, bound, 10)
+        monkeypatch.setattr(reconciliation, bound, 10)
     log = Log()
     for number in range(100):
         at = number * SECOND // 10
@@ -156,8 +146,8 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nobody_is_accused_by_the_exchanges_that_another_invents(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST", 10)
-    monkeypatch.setattr(module, "MOST_KINDS", 10)
+    monkeypatch.setattr(reconciliation, "MOST", 10)
+    monkeypatch.setattr(reconciliation, "MOST_KINDS", 10)
     lost = exchange(None, reason="issuer_unavailable")
     others = [replace(lost, principal=replace(CALLER, subject=f"user{number}")) for number in range(20)]
     log = Log().add(SECOND, line(READER, SECOND, exchange("a")), line(READER, SECOND, lost))
@@ -186,15 +176,15 @@ def test_the_registry_cannot_know_yet_what_the_issuer_will_do() -> None:
 
 
 def test_of_many_alarms_of_one_cause_about_one_party_the_first_are_told_and_the_others_counted() -> None:
-    many = [line(READER, 60 * SECOND, exchange(f"r{number}")) for number in range(IN_FULL + 5)]
+    many = [line(READER, 60 * SECOND, exchange(f"r{number}")) for number in range(reconciliation.IN_FULL + 5)]
     log = Log().idle(0, 60 * SECOND).add(61 * SECOND, *many, line(WRITER, 60 * SECOND, exchange("w")))
     log.add(75 * SECOND, said(75 * SECOND))
-    assert len(log.alarms) == IN_FULL + 1
+    assert len(log.alarms) == reconciliation.IN_FULL + 1
     assert log.alarms[-1].party == WRITER  # nobody's alarms hide those of another
     assert log.counts == []
 
     log.add(119 * SECOND, said(119 * SECOND)).add(180 * SECOND, said(180 * SECOND))
-    more = Repeated(operation=COUNTED, reason="unknown", times=5, party=READER)
+    more = Repeated(operation=reconciliation.COUNTED, reason="unknown", times=5, party=READER)
     assert log.counts == [Counts(repeated=(more,))]
     assert log.idle(181 * SECOND, 400 * SECOND).counts == log.counts
     told: list[Alarm | Counts] = [*log.alarms, *log.counts]
@@ -247,15 +237,16 @@ def test_whatever_is_as_late_as_usual_is_no_alarm(made: list[Made]) -> None:
 
 
 def test_what_is_waited_for_is_longer_than_parties_try() -> None:
-    assert LONGEST_PAUSE * MICROSECONDS < AFTER_A_PAUSE
-    assert SECONDS * MICROSECONDS < LATER < SILENT
+    assert LONGEST_PAUSE * MICROSECONDS < reconciliation.AFTER_A_PAUSE
+    assert SECONDS * MICROSECONDS < reconciliation.LATER < reconciliation.SILENT
 
 
 def test_what_no_alarm_can_name_is_not_compared() -> None:
     log = Log().add(
-        SECOND, *(line(READER, SECOND, exchange(name)) for name in ("a b", "", "a\n", "a", "a" * (LONGEST + 1)))
+        SECOND,
+        *(line(READER, SECOND, exchange(name)) for name in ("a b", "", "a\n", "a", "a" * (reconciliation.LONGEST + 1))),
     )
-    caller = replace(CALLER, subject="a" * (LONGEST + 1))
+    caller = replace(CALLER, subject="a" * (reconciliation.LONGEST + 1))
     log.add(SECOND, line(READER, SECOND, replace(exchange("b"), principal=caller)))
 
     assert log.idle(5 * SECOND, LONG).causes == [("unknown", "a")]

@@ -21,14 +21,7 @@ from a2a.server.routes import DefaultServerCallContextBuilder, add_a2a_routes_to
 from a2a.server.routes.jsonrpc_dispatcher import JsonRpcDispatcher
 from a2a.server.tasks import InMemoryTaskStore
 from a2a.types import Message, Part, Role, SendMessageRequest, Task
-from a2a.utils.errors import (
-    A2AError,
-    ContentTypeNotSupportedError,
-    InternalError,
-    InvalidParamsError,
-    InvalidRequestError,
-    UnsupportedOperationError,
-)
+from a2a.utils import errors
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -92,7 +85,7 @@ class _Executor(AgentExecutor):
         await event_queue.enqueue_event(answer)
 
     async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:  # noqa: ARG002
-        raise UnsupportedOperationError
+        raise errors.UnsupportedOperationError
 
 
 def _accepts(mode: str, wanted: Collection[str]) -> bool:
@@ -115,11 +108,11 @@ class _Handler(DefaultRequestHandler):
         readable = (part.HasField("text") and part.media_type in {"", *INPUT_MODES} for part in params.message.parts)
         answerable = (_accepts(mode, params.configuration.accepted_output_modes) for mode in OUTPUT_MODES)
         if not all(readable) or not any(answerable):
-            raise ContentTypeNotSupportedError
+            raise errors.ContentTypeNotSupportedError
         try:
             ask_for_model(dict(params.message.metadata).get("model", DEFAULT_MODEL))
         except ValueError as error:
-            raise InvalidParamsError from error
+            raise errors.InvalidParamsError from error
         sent: Message | Task = await super().on_message_send(params, context)
         return sent
 
@@ -147,18 +140,19 @@ class _Dispatcher(JsonRpcDispatcher):
                 working.cancel()
             raise
 
-    def _form_error(self, given: Mapping[str, Any]) -> A2AError | None:
+    def _form_error(self, given: Mapping[str, Any]) -> errors.A2AError | None:
         """Return the error if a request has another form (JSON-RPC 2.0 section 4); the SDK would log it verbatim."""
         method, params = given.get("method"), given.get("params", {})
         named = isinstance(method, str) and bool(method) and not method.startswith("rpc.")
         good = given.get("jsonrpc") == "2.0" and named and given.keys() <= _MEMBERS and request_id(given) is not None
         if not good or not isinstance(params, dict | list | None):
-            return InvalidRequestError()
-        return InvalidParamsError() if method in self.METHOD_TO_MODEL and not isinstance(params, dict) else None
+            return errors.InvalidRequestError()
+        return errors.InvalidParamsError() if method in self.METHOD_TO_MODEL and not isinstance(params, dict) else None
 
     def _generate_error_response(self, request_id: str | int | None, error: Exception | JSONRPCError) -> JSONResponse:
         """Send only the kind of error; the SDK would send Python's message, and quote the caller."""
-        kind = type(error)() if isinstance(error, A2AError | JSONParseError | MethodNotFoundError) else InternalError()
+        kinds = errors.A2AError | JSONParseError | MethodNotFoundError
+        kind = type(error)() if isinstance(error, kinds) else errors.InternalError()
         return super()._generate_error_response(request_id, kind)
 
 

@@ -14,22 +14,9 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from zerotrust.audit import event_types
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller, Decided
-from zerotrust.audit.event_types import (
-    Access,
-    Alarm,
-    Counts,
-    Data,
-    Exchange,
-    Issued,
-    Outcome,
-    Refusal,
-    RegistryChange,
-    Request,
-    Resumed,
-    UntrustedPeer,
-)
 from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.authority.names import Calls, short, token_name
 from zerotrust.identity import MAX_ACTORS
@@ -85,38 +72,38 @@ def trail(
 def describe(event: AuditEvent) -> str:
     """Return what a record is about."""
     match data := event.data:
-        case Request():
+        case event_types.Request():
             said = str(data.operation)
-        case Access():
+        case event_types.Access():
             said = f"{data.operation} ({data.resource.kind} {data.resource.name})"
-        case Exchange():
+        case event_types.Exchange():
             said = f"exchange for {short(data.audience)}: {' '.join(data.scopes)}"
-        case UntrustedPeer():
+        case event_types.UntrustedPeer():
             said = f"call of {short(data.party)}"
-        case Refusal():
+        case event_types.Refusal():
             said = f"refused by {short(event.service)} itself"
-        case RegistryChange():
+        case event_types.RegistryChange():
             said = _describe_change(data)
-        case Alarm():
+        case event_types.Alarm():
             said = f"alarm: {data.cause} exchange of {short(data.party)}: {data.token_id}"
-        case Resumed():
+        case event_types.Resumed():
             said = f"resumed: {data.foreign} records after {data.same} were not in this journal: {data.cause}"
-        case Outcome() | Counts() | Issued():
+        case event_types.Outcome() | event_types.Counts() | event_types.Issued():
             said = data.type
         case _:
             assert_never(data)
     return said
 
 
-def decision_of(data: Data) -> Decided | None:
+def decision_of(data: event_types.Data) -> Decided | None:
     """Return the decision in a record, if it has one."""
     return getattr(data, "decision", None)
 
 
-def is_shown(data: Data) -> bool:
+def is_shown(data: event_types.Data) -> bool:
     """Whether a record is a line of its own in a tree."""
-    allowed_exchange = isinstance(data, Exchange) and data.decision.allowed
-    return not (allowed_exchange or isinstance(data, Outcome | Issued | Counts))
+    allowed_exchange = isinstance(data, event_types.Exchange) and data.decision.allowed
+    return not (allowed_exchange or isinstance(data, event_types.Outcome | event_types.Issued | event_types.Counts))
 
 
 def token_of(event: AuditEvent) -> Caller | None:
@@ -137,7 +124,7 @@ def group_by_transaction(events: Iterable[AuditEvent]) -> list[list[AuditEvent]]
         at_it = event.service, span  # another party may say the same span of another transaction
         if token := token_of(event):
             whose[at_it] = token.transaction
-        together = event.data.type if isinstance(event.data, Counts | Issued) else span
+        together = event.data.type if isinstance(event.data, event_types.Counts | event_types.Issued) else span
         groups.setdefault(whose.get(at_it, event.trace.trace_id if event.trace else together), []).append(event)
     return list(groups.values())
 
@@ -218,19 +205,19 @@ def _heading(events: list[AuditEvent]) -> str:
 def _line(event: AuditEvent, *, details: bool, ledger: str) -> Text:
     """Return a record as one line; with the detail of a refusal, if that says more."""
     data, said = event.data, describe(event)
-    if isinstance(data, Alarm):
+    if isinstance(data, event_types.Alarm):
         believed = event.service == ledger
         told = said if believed else f"{said}, which the audit authority here did not raise"
         return Text(told, "green" if believed and data.cause == "explained" else "red")
     if not (decision := decision_of(data)):
         return Text(said, "yellow")
     line = Text.assemble((decision.reason, "green" if decision.allowed else "red"), "  ", said)
-    repeated = f"{data.operation} {data.resource.name}" if isinstance(data, Access) else ""
+    repeated = f"{data.operation} {data.resource.name}" if isinstance(data, event_types.Access) else ""
     more = details and not decision.allowed and decision.detail not in ("", repeated)
     return line.append(f": {decision.detail}") if more else line
 
 
-def _describe_change(change: RegistryChange) -> str:
+def _describe_change(change: event_types.RegistryChange) -> str:
     """Return what was changed, why, and by whom: the operator's subject, or the party that reported it.
 
     What Keycloak changed names nobody; its cause begins with `keycloak: `.
@@ -242,7 +229,7 @@ def _describe_change(change: RegistryChange) -> str:
 
 def _count_lines(events: Iterable[AuditEvent]) -> list[str]:
     """Return how many calls were only counted, a line for each reason: they have no records of their own."""
-    times, records = Counter[str](), [event.data for event in events if isinstance(event.data, Counts)]
+    times, records = Counter[str](), [event.data for event in events if isinstance(event.data, event_types.Counts)]
     for one in records:
         for few_of in one.unverified or ():
             times[f"of callers that were not verified: {few_of.reason}"] += few_of.times

@@ -12,16 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from authorities.attestation.containers.admission import (
-    DOCKER,
-    Facts,
-    Own,
-    Rules,
-    kept_places,
-    mount_points,
-    problem,
-    problem_of_rights,
-)
+from authorities.attestation.containers import admission
 from authorities.attestation.containers.image import NOT_OF_IMAGE, ImageFiles
 from authorities.attestation.containers.root import ContainerRoot
 from authorities.attestation.process.peers import Peer, ProcessKey, is_ending, peer
@@ -100,7 +91,7 @@ class Containers:
         same: Mapping[str, str],
         drift: Drift,
         log: Log,
-        rules: Rules = DOCKER,
+        rules: admission.Rules = admission.DOCKER,
         process: Callable[[socket.socket], Peer] = peer,
         clock: Callable[[], float] = time.monotonic,
         proc: Path = Path("/proc"),
@@ -110,7 +101,7 @@ class Containers:
         Raises `OSError`, or `ValueError` if this container's own mounts are not those that `rules` has.
         """
         self._images, self._base, self._drift, self._log = images, base, drift, log
-        self._own = Own(same, kept_places((proc / "self" / "mountinfo").read_bytes(), rules), rules)
+        self._own = admission.Own(same, admission.kept_places((proc / "self" / "mountinfo").read_bytes(), rules), rules)
         self._files, self._peer, self._clock, self._proc = ImageFiles(), process, clock, proc
         self._table: dict[ProcessKey, tuple[Image, Target]] = {}
         self._examinations: dict[ProcessKey, asyncio.Task[Target]] = {}
@@ -168,7 +159,7 @@ class Containers:
                     f"{proc}/root",
                     self._files,
                     expected={**self._base, **image.app},
-                    leave_out=NOT_OF_IMAGE | mount_points((proc / "mountinfo").read_bytes()),
+                    leave_out=NOT_OF_IMAGE | admission.mount_points((proc / "mountinfo").read_bytes()),
                     problem=partial(_problem, proc, who.pidfd, self._base, self._own),
                 )
                 await self._drift.follow(root)
@@ -220,23 +211,23 @@ class Containers:
         self._log("ended", party=target.party_id, pid=target.pid)
 
 
-def _problem(proc: Path, pidfd: int, base: Mapping[str, str], own: Own) -> str | None:
+def _problem(proc: Path, pidfd: int, base: Mapping[str, str], own: admission.Own) -> str | None:
     """Return why this process, as it is now, cannot be attested, or None.
 
     Raises `NotMeasuredError` if it ends, or if this machine lacks the memory or descriptors to find out.
     """
     try:
         status = (proc / "status").read_text(errors="replace")  # the process chooses its name, in any bytes
-        if why := problem_of_rights(status):  # first, because another user's process hides the rest
+        if why := admission.problem_of_rights(status):  # first, because another user's process hides the rest
             return why
-        facts = Facts(
+        facts = admission.Facts(
             status=status,
             mountinfo=(proc / "mountinfo").read_bytes(),
             cmdline=_start_of(proc / "cmdline"),
             environ=_start_of(proc / "environ"),
             hosts=_start_of(proc / "root/etc/hosts"),
         )
-        why = problem(facts, own) or _problem_of_program(proc, base)
+        why = admission.problem(facts, own) or _problem_of_program(proc, base)
     except PermissionError as error:
         why = (
             f"{error.filename} cannot be read: attestation needs the user and group id of the parties, and neither "

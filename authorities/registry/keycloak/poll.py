@@ -16,22 +16,9 @@ from keycloak import KeycloakAdmin, KeycloakGetError
 from keycloak.exceptions import raise_error_from_response
 from keycloak.urls_patterns import URL_ADMIN_EVENTS_CONFIG
 
+from authorities.registry.keycloak import events
 from authorities.registry.keycloak.admin import Administration, AdministrationError
 from authorities.registry.keycloak.event_window import Found, Window
-from authorities.registry.keycloak.events import (
-    KEPT_FOR,
-    READ,
-    Apply,
-    Change,
-    Sessions,
-    done_by,
-    of_admin_event,
-    of_user_event,
-    of_user_until,
-    records_all_events,
-    revoke_until,
-    switches_off,
-)
 from authorities.registry.stream import Stream
 from zerotrust.revocation_list import SESSION_LIFE, Revocable
 
@@ -57,7 +44,7 @@ class Reader:
     def __init__(
         self,
         administration: Administration,
-        apply: Apply,
+        apply: events.Apply,
         *,
         own: str,
         since: float,
@@ -80,41 +67,41 @@ class Reader:
     async def _read_some(self) -> bool:
         """Read the oldest new events; return whether these were all."""
         async with self._administration.asking() as admin:
-            kept_since = int((self._clock() - KEPT_FOR / 2) * 1000)  # older events may be missing without harm
+            kept_since = int((self._clock() - events.KEPT_FOR / 2) * 1000)  # older events may be missing without harm
             # In any order: a complete read covers only what happened before it began, and so before each of these.
             async with _concurrently() as group:
-                of_users = self._users.read(admin.a_get_events, MOST_EVENTS, kept_since, type=list(READ))
+                of_users = self._users.read(admin.a_get_events, MOST_EVENTS, kept_since, type=list(events.READ))
                 asked = group.create_task(of_users), group.create_task(self._admin_events(admin, kept_since))
                 settings = group.create_task(_config(admin))
         (users, admins), config = (one.result() for one in asked), settings.result()
         # control: cleared-events-noticed
-        self._blind |= users.lost or admins.lost or any(map(switches_off, admins.new))
-        found = [(event["time"], change) for event in users.new for change in of_user_event(event)]
+        self._blind |= users.lost or admins.lost or any(map(events.switches_off, admins.new))
+        found = [(event["time"], change) for event in users.new for change in events.of_user_event(event)]
         for event in admins.new:
             # Skip the registry's own changes there, which it has published already.
-            if done_by(event, self._clients) != self._own:
-                found += [(event["time"], change) for change in of_admin_event(event, self._clients)]
+            if events.done_by(event, self._clients) != self._own:
+                found += [(event["time"], change) for change in events.of_admin_event(event, self._clients)]
         await self._apply_all([change for _, change in sorted(found, key=itemgetter(0))])
         self._users.note_taken(users)
         self._admins.note_taken(admins)
-        if not records_all_events(config):
+        if not events.records_all_events(config):
             self._blind = True
             raise AdministrationError("its events are switched off: switch them on in the realm settings, Events")
         if self._blind:
-            await self._apply(revoke_until(time.time_ns() // 1_000_000, "events may have been lost"))
+            await self._apply(events.revoke_until(time.time_ns() // 1_000_000, "events may have been lost"))
             self._blind = False
         return users.complete and admins.complete
 
-    async def _apply_all(self, found: Iterable[Change | Sessions]) -> None:
+    async def _apply_all(self, found: Iterable[events.Change | events.Sessions]) -> None:
         """Apply all changes concurrently, started in this order; return when all took effect, or raise an error."""
         changes = [
-            change for one in found for change in ([one] if isinstance(one, Change) else await self._expand(one))
+            change for one in found for change in ([one] if isinstance(one, events.Change) else await self._expand(one))
         ]
         for result in await asyncio.gather(*map(self._apply, changes), return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result
 
-    async def _expand(self, sessions: Sessions) -> list[Change]:
+    async def _expand(self, sessions: events.Sessions) -> list[events.Change]:
         """Return the revocations of sessions, found by `LOGIN` events, which Keycloak keeps also for ended sessions.
 
         A session that began without `LOGIN`, for example by impersonation, is found while it is open.  In any case,
@@ -126,13 +113,13 @@ class Reader:
             still_open = await _sessions(admin, sessions.user)
             begun = await admin.a_get_events(query)  # after that, so that no new session is seen without its `LOGIN`
         if len(begun) >= MOST_LOGINS:
-            return [Change(("user", sessions.user), f"{sessions.cause}, in {MOST_LOGINS} sessions")]
+            return [events.Change(("user", sessions.user), f"{sessions.cause}, in {MOST_LOGINS} sessions")]
         later = {event["sessionId"] for event in begun if event["time"] > sessions.until}
         names = {event["sessionId"]: None for event in begun if event["time"] <= sessions.until}
         names |= {one["id"]: None for one in still_open if one["start"] <= sessions.until and one["id"] not in later}
-        earlier = of_user_until(sessions.until // 1000 - 1, sessions.user)  # control: cleared-events-end-sessions
-        subjects: list[Revocable] = [earlier, *(("session", name) for name in names)]
-        return [Change(subject, sessions.cause) for subject in subjects]
+        older = events.of_user_until(sessions.until // 1000 - 1, sessions.user)  # control: cleared-events-end-sessions
+        subjects: list[Revocable] = [older, *(("session", name) for name in names)]
+        return [events.Change(subject, sessions.cause) for subject in subjects]
 
     async def _admin_events(self, admin: KeycloakAdmin, kept_since: int) -> Found:
         """Read the admin events, and then the names of their clients, of which one may have just been created."""
@@ -174,10 +161,10 @@ async def _config(admin: KeycloakAdmin) -> dict[str, Any]:
     return config
 
 
-def change_applier(stream: Stream, note: Callable[[Change], Awaitable[object]]) -> Apply:
+def change_applier(stream: Stream, note: Callable[[events.Change], Awaitable[object]]) -> events.Apply:
     """Return a function that makes a change of Keycloak's in the registry, if it takes effect, and then notes it."""
 
-    async def apply(change: Change) -> None:
+    async def apply(change: events.Change) -> None:
         effective = False
 
         def takes_effect(current: str | None) -> bool:
@@ -209,7 +196,7 @@ async def run_mappers(administration: Administration) -> None:
 
 
 async def poll(
-    administration: Administration, apply: Apply, note_read: Callable[[float], None], *, own: str, since: float
+    administration: Administration, apply: events.Apply, note_read: Callable[[float], None], *, own: str, since: float
 ) -> None:
     """Read until cancelled; call `note_read` with the time at which each complete read began (`time.monotonic`).
 
