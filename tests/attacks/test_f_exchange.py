@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab import realm as control
-from lab.realm import RealmControl, weaken
 from registration.realm import realm as derive
 from registration.realm.users import USERS
 from start.keycloak.server import Keycloak
@@ -336,9 +335,9 @@ async def test_a_chain_that_loses_its_past_is_noticed(
     http: httpx.AsyncClient,
     trust_domain: TrustDomain,
     long_registry: Registry,
-    missing: RealmControl,
+    missing: control.RealmControl,
 ) -> None:
-    derived = weaken(derive(long_registry), missing) | {"realm": "weakened"}
+    derived = control.weaken(derive(long_registry), missing) | {"realm": "weakened"}
     async with imported(keycloak, http, trust_domain, derived) as realm:
         target = Target(realm, keycloak, long_registry, trust_domain)
         root, parent, child = await _walked(realm, await target.t0(AGENT_SCOPE), AGENTS[:3])

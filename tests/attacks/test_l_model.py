@@ -14,7 +14,6 @@ from inference import budget
 from inference.answer import Head, Reply, Usage
 from inference.backends import checked
 from inference.backends.scripted import Scripted
-from inference.budget import Shares
 from inference.chat import ModelReason
 from inference.script import MAX_ORDERS
 from tests.support.attack import DOORS, LURES, Target, Tried, Tries, answering_with, attack, message, tool_call
@@ -203,7 +202,7 @@ async def test_a_model_server_that_says_a_call_has_cost_everything(target: Targe
 @attack(263)
 async def test_an_agent_that_holds_all_connections_to_the_model_server(target: Target) -> Tries:
     """The gate lets it have as many requests under way as there are; the writer needs one of them."""
-    model, shares, held, goes_on = "inference", Shares(), list[str](), asyncio.Event()
+    model, shares, held, goes_on = "inference", budget.Shares(), list[str](), asyncio.Event()
 
     async def slowly(*_: Any) -> Reply:
         caller = current_principal()

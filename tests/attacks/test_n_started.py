@@ -15,9 +15,7 @@ from start import run
 from start.errors import KeycloakError
 from start.keycloak import distribution as keycloak_distribution
 from start.keycloak import java as local_java
-from start.keycloak.distribution import find_distribution
 from start.keycloak.instance import BUILT, Instance
-from start.keycloak.java import find_java
 from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.planted import MARK, ROOT, plant, said_by
 
@@ -68,9 +66,9 @@ async def test_another_keycloak_in_the_cache(target: Scene) -> Tries:
     java.chmod(0o755)
     nothing_else = {"XDG_CACHE_HOME": str(target.place), "PATH": "", "JAVA_HOME": ""}
     for environment, find in (
-        (nothing_else, find_distribution),
-        (nothing_else | {"KEYCLOAK_HOME": str(own)}, find_distribution),
-        (nothing_else, find_java),
+        (nothing_else, keycloak_distribution.find_distribution),
+        (nothing_else | {"KEYCLOAK_HOME": str(own)}, keycloak_distribution.find_distribution),
+        (nothing_else, local_java.find_java),
     ):
         with (
             mock.patch.dict(os.environ, environment, clear=True),

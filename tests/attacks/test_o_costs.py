@@ -15,7 +15,6 @@ from zerotrust.decision import Reason
 from zerotrust.gate import Gate
 from zerotrust.hardening.turns import IN_A_PASS
 from zerotrust.limits import strict_json
-from zerotrust.limits.strict_json import MAX_ELEMENTS
 from zerotrust.routes import MAX_TEXT
 from zerotrust.transport.requests import read_body
 
@@ -65,7 +64,7 @@ async def test_a_costly_body_of_a_user_with_rights(target: Target) -> Tries:
     ):
         tried = await parsed(target, ORCHESTRATOR, target.token(ORCHESTRATOR), body, reason=Reason.BODY_TOO_LARGE)
         yield tried.stopped_by(by)
-    many = b'{"a":[' + b"0," * MAX_ELEMENTS + b"0]}"
+    many = b'{"a":[' + b"0," * strict_json.MAX_ELEMENTS + b"0]}"
     for party in (ORCHESTRATOR, READER, TOOL):
         yield (await parsed(target, party, target.token(party), many)).stopped_by("json-size")
 

@@ -20,7 +20,6 @@ from authorities.registry.keycloak.admin import Administration
 from authorities.registry.keycloak.backchannel_logout import PATH as LOGOUT_PATH
 from authorities.registry.keycloak.backchannel_logout import Logouts
 from authorities.registry.keycloak.events import Change
-from authorities.registry.keycloak.poll import poll
 from registration.realm import realm as derive
 from start.keycloak.server import Keycloak
 from testkit.browser import sign_in
@@ -153,7 +152,7 @@ async def place(
     derived = json.loads(json.dumps(derived).replace(told, there))
     async with imported(keycloak, http, trust_domain, derived) as realm, keycloak.administration(REALM) as admin:
         polling = asyncio.create_task(
-            poll(own, heard.apply, heard.heard, own=registry.id(REGISTRY_PARTY), since=time.time())
+            module.poll(own, heard.apply, heard.heard, own=registry.id(REGISTRY_PARTY), since=time.time())
         )
         place = Place(keycloak, realm, admin, own)
         place.pushed = pushed

@@ -15,7 +15,6 @@ from tests.support.disk import FAULTS, NO_ROOM, Disk, Killed
 from tests.support.disk_scenarios import TRIES, Acknowledged, begun, check_ledger, ledger
 from zerotrust.audit import segments
 from zerotrust.audit.chain import lines as lines_of
-from zerotrust.audit.segments import JournalError, Segments
 from zt.audit.journals import first_bad_record
 
 COMMITS = 9
@@ -32,7 +31,7 @@ async def journal(root: Path, acknowledged: Acknowledged) -> None:
     while number < COMMITS:
         for _ in range(TRIES):
             with suppress(OSError):
-                files = Segments(root / "journal.jsonl")
+                files = segments.Segments(root / "journal.jsonl")
                 break
         try:
             while number < COMMITS:
@@ -40,7 +39,7 @@ async def journal(root: Path, acknowledged: Acknowledged) -> None:
                 files.commit([event])
                 acknowledged.told.append(event)
                 number += 1
-        except JournalError:
+        except segments.JournalError:
             continue
         finally:
             files.close()
@@ -49,7 +48,7 @@ async def journal(root: Path, acknowledged: Acknowledged) -> None:
 async def check_journal(root: Path, acknowledged: Acknowledged) -> None:
     """Each acknowledged event is there once, in order; what a start says is there stays; and the journal goes on."""
     path = root / "journal.jsonl"
-    files = Segments(path)
+    files = segments.Segments(path)
     files.commit([b'{"number":99}'])
     files.close()
     assert first_bad_record(path) == 0

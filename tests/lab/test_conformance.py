@@ -11,8 +11,6 @@ from lab.conformance import running, suites
 from lab.conformance.expected import EXPECTED
 from lab.conformance.logs import FSCK, WITNESS
 from lab.conformance.outcome import Outcome
-from lab.conformance.running import Missing
-from lab.conformance.suites import SUITE
 from tests.support.system import ROOT
 
 PAGE = (ROOT / "docs" / "reference" / "conformance.md").read_text()
@@ -24,7 +22,7 @@ def test_the_page_counts_what_is_expected_to_fail() -> None:
     assert f"{mcp} of the MCP suite and {kit} of the A2A kit" in PAGE
 
 
-@pytest.mark.parametrize("version", [SUITE, FSCK, WITNESS])
+@pytest.mark.parametrize("version", [suites.SUITE, FSCK, WITNESS])
 def test_the_page_names_the_versions_that_are_pinned(version: str) -> None:
     assert f" {version} " in PAGE
 
@@ -82,7 +80,7 @@ async def test_a_suite_that_is_not_installed_is_skipped(
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
 
-    with pytest.raises(Missing, match="npm is not installed") as skipped:
+    with pytest.raises(running.Missing, match="npm is not installed") as skipped:
         await program._run_suite("MCP conformance suite", lambda: suites.run_mcp_suite(tmp_path, gated="", bare=""))
 
     assert program._report([], {"MCP conformance suite": str(skipped.value)}) == 0

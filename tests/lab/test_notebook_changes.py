@@ -8,7 +8,6 @@ import pytest
 from lab.before.system import Answer
 from lab.notebooks import temporary
 from lab.notebooks.impostor import MOST, listening
-from lab.notebooks.temporary import wait_until
 from registration.run_lock import RunError
 from start.system import HOST
 from testkit.ca import CA
@@ -62,9 +61,9 @@ async def test_what_does_not_take_effect_is_not_waited_for_without_end(monkeypat
     async def fail() -> None:
         raise RunError("the rule is refused")
 
-    assert await wait_until("200 ok", ask) >= 0
+    assert await temporary.wait_until("200 ok", ask) >= 0
     with pytest.raises(RunError, match="the rule is refused"):
-        await wait_until("401 revoked", ask, after=asyncio.create_task(fail()))
+        await temporary.wait_until("401 revoked", ask, after=asyncio.create_task(fail()))
     monkeypatch.setattr(temporary, "SECONDS", 0.01)
     with pytest.raises(TimeoutError, match="the answer is still '200 ok', and not '401 revoked'"):
-        await wait_until("401 revoked", ask)
+        await temporary.wait_until("401 revoked", ask)

@@ -33,7 +33,6 @@ from authorities.attestation.process import peers as process
 from authorities.attestation.process.closed import Interpreter
 from authorities.attestation.spiffe import workload_api
 from authorities.attestation.spiffe.bounded_server import MOST_CONNECTIONS
-from authorities.attestation.spiffe.workload_api import NotAttestedError
 from tests.support.ca import ATTESTATION_PARTY
 from tests.support.launched import (
     FETCH,
@@ -114,7 +113,7 @@ async def test_a_connection_that_outlives_its_process_is_nobodys(
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", connect)
         assert await process.wait() == 0
         connection, _ = listener.accept()
-        with connection, pytest.raises(NotAttestedError):
+        with connection, pytest.raises(workload_api.NotAttestedError):
             await launcher.caller(connection)
 
 

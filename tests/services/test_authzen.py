@@ -14,7 +14,6 @@ from authorities.policy import decisions
 from authorities.policy.authzen import MAX_EVALUATIONS, Question
 from authorities.policy.authzen_api import METADATA, Answer
 from authorities.policy.authzen_routes import IN_A_PASS, MAX_REQUEST
-from authorities.policy.decisions import Row
 from authzen.client import EVALUATION, EVALUATIONS, AuthZEN
 from testkit import principal
 from tests.support.authzen_fixture import FixturePoint
@@ -154,7 +153,7 @@ async def test_an_enforcement_point_of_others_gets_the_same_answers(tmp_path: Pa
     assert json.loads(said) == [row.allowed for row in table]
 
 
-def asked_by_others(row: Row) -> dict[str, Any]:
+def asked_by_others(row: decisions.Row) -> dict[str, Any]:
     """A row of the decision table as docs/reference/authzen.md has it."""
     resource: dict[str, Any] = {"type": "Party", "id": row.at}
     if isinstance(row.at, Resource):

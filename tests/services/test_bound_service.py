@@ -25,7 +25,6 @@ from zerotrust.registry.snapshot import Directory
 from zerotrust.routes import MutualTLS
 from zerotrust.spiffe.svid import Peer, Svid
 from zerotrust.standalone import bound_service
-from zerotrust.standalone.bound_service import BoundService
 
 
 @pytest.fixture
@@ -168,7 +167,7 @@ async def test_over_mutual_tls_a_service_calls_the_next_one_as_the_users_agent(
     assert "revoked" not in told
 
 
-async def listening(running: AsyncExitStack, service: BoundService, app: FastAPI, folder: Path) -> str:
+async def listening(running: AsyncExitStack, service: bound_service.BoundService, app: FastAPI, folder: Path) -> str:
     """Let a service listen until `running` ends.  Return its origin."""
     folder.mkdir()
     gate, context = await running.enter_async_context(
@@ -213,7 +212,7 @@ async def test_a_renewed_identity_is_shown_and_one_token_without_a_chain_is_not_
 
 def test_an_error_names_all_that_is_wrong_with_its_repair() -> None:
     with pytest.raises(ValueError, match="RFC 8414") as raised:
-        BoundService(
+        bound_service.BoundService(
             issuer="http://issuer.test",
             audience="",
             address="https://quotes.example/",

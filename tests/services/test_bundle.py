@@ -10,11 +10,9 @@ from pathlib import Path
 import pytest
 
 from authorities.attestation.spiffe import bundle
-from authorities.attestation.spiffe.bundle import MOST_OF_A_REQUEST
 from tests.support.attack_bundle import HANG, KeysDoor, client_hello, keys_door
 from tests.support.issuer import Issuer
 from zerotrust.hardening import accepting
-from zerotrust.hardening.accepting import MOST_SILENT
 from zerotrust.service import Service
 
 
@@ -34,7 +32,7 @@ async def ended(reader: asyncio.StreamReader) -> bytes:
 
 
 async def test_the_oldest_silent_connection_makes_room_for_the_newest(door: KeysDoor) -> None:
-    async with door.connections(MOST_SILENT + 2) as ends:
+    async with door.connections(accepting.MOST_SILENT + 2) as ends:
         assert [await ended(one) for one in ends[:2]] == [b"", b""]
         assert await door.keys() == 2
         assert not any(one.at_eof() for one in ends[3:])  # one more made room for the request for the keys
@@ -71,7 +69,7 @@ async def test_neither_is_who_does_not_ask_or_does_not_read(
 
 async def test_a_request_without_end_is_cut_off(door: KeysDoor) -> None:
     reader, writer = await asyncio.open_connection("localhost", door.server.port, ssl=door.tls)
-    writer.write(b"GET /bundle HTTP/1.1\r\nX: " + b"x" * 3 * MOST_OF_A_REQUEST)
+    writer.write(b"GET /bundle HTTP/1.1\r\nX: " + b"x" * 3 * bundle.MOST_OF_A_REQUEST)
     assert await ended(reader) == b""
     writer.transport.abort()
 

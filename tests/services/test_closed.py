@@ -15,7 +15,6 @@ import pytest
 
 from authorities.attestation.local import authority as module
 from authorities.attestation.process import closed
-from authorities.attestation.process.closed import NotClosedError, check_closed
 from tests.support.launched import PROJECT, locked, project
 from tests.support.spy import ORDINARY
 from zerotrust.authority.files.snapshot_files import load_registry
@@ -142,7 +141,7 @@ def test_where_the_system_cannot_do_it_the_process_ends_with_a_sentence(monkeypa
 
 def test_no_keys_are_made_in_a_process_that_was_started_like_any_other(place: Path) -> None:
     registry = load_registry(place / "project/registry.yaml")
-    with pytest.raises(NotClosedError, match=r"could open at its start\.  Start it by `make demo`"):
+    with pytest.raises(closed.NotClosedError, match=r"could open at its start\.  Start it by `make demo`"):
         module.Authority(registry, locked(registry, place / "project"), place / "project", place / "run", port=0)
 
 
@@ -181,8 +180,8 @@ def test_a_kernel_that_leaves_such_a_process_open_is_told_of(monkeypatch: pytest
     monkeypatch.setattr(closed, "_started_from_unreadable_file", lambda: True)
     if ctypes.CDLL(None).prctl(closed._PR_GET_DUMPABLE) != 1:
         pytest.skip("these tests run in a closed process")
-    with pytest.raises(NotClosedError, match=re.escape("fs.suid_dumpable")):
-        check_closed()
+    with pytest.raises(closed.NotClosedError, match=re.escape("fs.suid_dumpable")):
+        closed.check_closed()
 
 
 async def test_it_is_closed_already_while_it_gets_ready_to_begin_anew() -> None:

@@ -13,7 +13,6 @@ from starlette.types import Message, Receive, Scope, Send
 
 from console import sign_in
 from console.sessions import Session, Sessions, state_of
-from console.sign_in import MOST_CODES
 from testkit.issuer import ISSUER
 from testkit.wire import Wire
 from tests.support.console import AT, CONSOLE, Browser, Consoled
@@ -226,15 +225,15 @@ async def test_a_field_that_is_sent_twice_is_none(here: Consoled) -> None:
 async def test_so_many_codes_are_redeemed_at_once_for_all_addresses_together(
     here: Consoled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sign_in, "MOST_CODES_OF_AN_ADDRESS", 2 * MOST_CODES)
+    monkeypatch.setattr(sign_in, "MOST_CODES_OF_AN_ADDRESS", 2 * sign_in.MOST_CODES)
     stranger = here.browser()
     asked = await stranger.begin()
     with slow(here):
-        sent = (stranger.back(code="x", state=asked["state"], iss=ISSUER) for _ in range(MOST_CODES + 1))
+        sent = (stranger.back(code="x", state=asked["state"], iss=ISSUER) for _ in range(sign_in.MOST_CODES + 1))
         redeeming = [*map(asyncio.create_task, sent)]
         await until(lambda: any(one.done() for one in redeeming))
         assert [one.result().json()["reason"] for one in redeeming if one.done()] == ["busy"]
-    assert [one.status_code for one in await asyncio.gather(*redeeming)].count(400) == MOST_CODES
+    assert [one.status_code for one in await asyncio.gather(*redeeming)].count(400) == sign_in.MOST_CODES
 
 
 async def test_a_stream_that_a_revocation_cuts_off_is_on_record_as_refused(here: Consoled) -> None:

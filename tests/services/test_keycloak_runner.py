@@ -17,7 +17,6 @@ from lab.realm import LAB_SCRIPT
 from registration.realm import to_json
 from registration.realm.script import SCRIPT
 from start import child
-from start.child import NoProgress
 from start.errors import KeycloakError
 from start.keycloak import server as module
 from start.keycloak.distribution import VERSION
@@ -169,7 +168,7 @@ async def test_a_keycloak_that_does_nothing_is_ended_and_its_finished_build_is_k
 
     failed = await java.fails(body, f"^Keycloak {doing} ")
 
-    assert isinstance(failed.value.__cause__, NoProgress)
+    assert isinstance(failed.value.__cause__, child.NoProgress)
     assert keycloak._process
     assert await keycloak._process.wait() == -signal.SIGKILL
     keycloak._instance.prepare(java.distribution)

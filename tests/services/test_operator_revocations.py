@@ -14,7 +14,6 @@ from authorities.registry import revocations as module
 from authorities.registry.keycloak.admin import AdministrationError
 from authorities.registry.notify import NOTIFIED, Notifier
 from authorities.registry.reasons import RegistryReason
-from authorities.registry.revocations import NOT_FOR_TOKENS, OperatorRevocations, Revocation
 from authorities.registry.state import Entry, State
 from authorities.registry.stream import Stream
 from tests.support.issuer import Issuer
@@ -42,7 +41,7 @@ async def revoked(authority: Authority) -> list[tuple[str, str, str]]:
     [
         ("user", "alice", ("user", "alices-id"), NOTIFIED, [("disable user", "alices-id", False)]),
         ("session", "session-1", ("session", "session-1"), NOTIFIED, [("end session", "session-1", False)]),
-        ("token", "ntrtte:T0", ("token", "ntrtte:T0"), NOT_FOR_TOKENS, []),
+        ("token", "ntrtte:T0", ("token", "ntrtte:T0"), module.NOT_FOR_TOKENS, []),
     ],
 )
 async def test_what_operators_revoke_is_revoked_here_first_and_at_the_realm_second(
@@ -234,8 +233,8 @@ async def test_everybody_has_heard_before_the_realm_is_notified(tmp_path: Path, 
 
         realm = Slow()
         notifier = Notifier(realm, stream._kept, own=ME)
-        revocations = OperatorRevocations(stream, stream._kept, realm, notifier)
-        answer = await revocations.revoke(Revocation(kind="session", name="s", cause="x"), "o")
+        revocations = module.OperatorRevocations(stream, stream._kept, realm, notifier)
+        answer = await revocations.revoke(module.Revocation(kind="session", name="s", cause="x"), "o")
 
         assert answer == NOTIFIED
         assert [event["sub_id"]["id"] for event in heard] == ["session s"]

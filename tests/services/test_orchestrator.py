@@ -11,7 +11,6 @@ from starlette.types import Receive, Scope, Send
 
 from orchestrator import main, plan
 from orchestrator.models import REMEMBERED, SECONDS_REMEMBERED, Models
-from orchestrator.plan import Step
 from tests.support.issuer import FOR_TASKS, Issuer
 from tests.support.system import System
 from tests.support.tasks import FILE_IT, NOT_READ, READ, READ_IT, worked
@@ -287,7 +286,7 @@ async def test_a_scope_the_user_did_not_give_ends_the_task_before_that_step(
 def planned(monkeypatch: pytest.MonkeyPatch, agent: str) -> None:
     """Let the plan have a second step, for that agent."""
 
-    def make_plan(request: str, department: str) -> list[Step]:
+    def make_plan(request: str, department: str) -> list[plan.Step]:
         [first] = plan.make_plan(request, department)
         return [first, first.model_copy(update={"agent": agent})]
 

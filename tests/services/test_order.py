@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from start import stopping
-from start.stopping import end_in_order
 from tests.support.launched import Authority, Probe, launch_probe, locked, log_of, project
 from zerotrust.authority.files.snapshot_files import load_registry
 from zerotrust.registry.model import Registry
@@ -48,7 +47,7 @@ async def test_the_ledger_ends_after_the_parties_and_the_registry_after_the_ledg
     for slow in "agent/reader", authorities.audit:
         await probes[slow].run(SLOWLY)
 
-    await end_in_order([one.launched for one in probes.values()], authorities)
+    await stopping.end_in_order([one.launched for one in probes.values()], authorities)
 
     assert ended(place) == [authorities.policy, "agent/reader", authorities.audit, authorities.registry]
 
@@ -62,7 +61,7 @@ async def test_who_does_not_end_or_has_ended_before_holds_nobody_up(
     os.kill(probes[authorities.audit].launched.process.pid, signal.SIGKILL)
     await probes[authorities.audit].launched.ended.wait()
 
-    await end_in_order([one.launched for one in probes.values()], authorities)
+    await stopping.end_in_order([one.launched for one in probes.values()], authorities)
 
     assert ended(place)[0] == authorities.audit
     assert not probes["agent/reader"].launched.ended.is_set()  # the authority kills it

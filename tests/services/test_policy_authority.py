@@ -12,7 +12,6 @@ import pytest
 
 from authorities.policy import publisher as module
 from authorities.policy.main import bundle_in_force
-from authorities.policy.publisher import Publisher
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.versions import Version, content_of
 from authorities.registry.policies import PATH as POLICY_AT
@@ -44,7 +43,7 @@ class Way:
         self.sent: list[bytes] = []
         self.away = False
         self._wire = Wire({ADDRESS: registry.app}, workload(AUTHORITY))
-        self.publisher = Publisher(
+        self.publisher = module.Publisher(
             ADDRESS,
             http=httpx.AsyncClient(transport=httpx.MockTransport(self._to_registry)),
             identity=lambda: self.svid,

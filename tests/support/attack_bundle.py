@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from authorities.attestation.spiffe import bundle
-from authorities.attestation.spiffe.bundle import BundleServer, tls_context
 from authorities.attestation.spiffe.svid_issuer import Issuer
 from tests.support import issuer
 from tests.support.attack import Scene
@@ -36,7 +35,7 @@ def client_hello() -> bytes:
 class KeysDoor(Scene):
     """The server, whoever has connected to it, and what its event loop complained of."""
 
-    server: BundleServer
+    server: bundle.BundleServer
     tls: ssl.SSLContext
     complaints: list[str] = field(default_factory=list)
 
@@ -85,7 +84,7 @@ async def keys_door(_folder: Path, _issuer: issuer.Issuer, _kind: type[Service])
 
 @asynccontextmanager
 async def _served(authority: Issuer, certificate: tuple[bytes, bytes]) -> AsyncIterator[KeysDoor]:
-    server = BundleServer(authority.bundle(), 0, tls_context(*certificate))
+    server = bundle.BundleServer(authority.bundle(), 0, bundle.tls_context(*certificate))
     door = KeysDoor(server, ssl.create_default_context(cadata=authority.ca_pem.decode()))
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: door.complaints.append(str(context)))

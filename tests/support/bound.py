@@ -14,7 +14,6 @@ from testkit.wire import FOREVER, lifespan, with_peer
 from tests.support.existing_service import ROUTES, existing, plain_claims
 from zerotrust.spiffe.svid import Peer, Svid
 from zerotrust.standalone import bound_service
-from zerotrust.standalone.bound_service import BoundService
 
 QUOTES, STOCK = "spiffe://agents.example/agent/reader", "spiffe://agents.example/tool/documents"
 """The service and the one that it calls.  The issuer in memory knows them by these names."""
@@ -44,10 +43,10 @@ def in_process(issuer: Issuer) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(issuer.app))
 
 
-def bound(issuer: Issuer, **changed: Any) -> BoundService:
+def bound(issuer: Issuer, **changed: Any) -> bound_service.BoundService:
     """Return the service; a client without a certificate, `cli`, may call it, too."""
     given = {"audience": QUOTES, "address": HERE, "callers": {"shop": FRONTEND, "other": OTHER, "cli": None}}
-    return BoundService(**{"issuer": ISSUER, "http": in_process(issuer), **given, **changed})
+    return bound_service.BoundService(**{"issuer": ISSUER, "http": in_process(issuer), **given, **changed})
 
 
 def claims(**changed: Any) -> dict[str, Any]:

@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 from authorities.policy import decisions, pdp
 from authorities.policy.authzen import LONGEST_TEXT
 from authorities.policy.authzen_api import EVALUATION, EVALUATIONS, Response
-from authorities.policy.decisions import Row
-from authorities.policy.pdp import PointInForce, ServicePoint
 from authorities.policy.versions import Version, content_of
 from tests.support.authzen_fixture import FixturePoint
 from tests.support.authzen_scenario import NO, asked
@@ -59,11 +57,11 @@ def test_the_content_type_may_have_a_character_set() -> None:
 
 REGISTRY = registry()
 ENGINE = policy_of(POLICY, REGISTRY)
-POINT = ServicePoint(ENGINE, ENGINE.version)
+POINT = pdp.ServicePoint(ENGINE, ENGINE.version)
 TABLE = decisions.read_rows((POLICIES / decisions.FILE).read_text(), REGISTRY)
 
 
-def as_request(row: Row) -> dict[str, Any]:
+def as_request(row: decisions.Row) -> dict[str, Any]:
     """A row of the decision table as an enforcement point would ask it."""
     subject = {"type": "user", "id": row.who.subject, "properties": {"groups": sorted(row.who.groups)}}
     around = {"agent": row.who.party, "actors": [*row.who.actors], "scopes": sorted(row.who.scopes)}
@@ -136,7 +134,7 @@ def test_a_text_has_a_bound(member: str, name: str) -> None:
 def test_the_policy_authority_remembers_no_question() -> None:
     content = content_of(POLICIES)
     version = Version(number=1, digest=content.document.digest, at=0, by=None, why="", content=content)
-    point = PointInForce(lambda: version, lambda: REGISTRY)
+    point = pdp.PointInForce(lambda: version, lambda: REGISTRY)
 
     for number in range(3):
         told = WHOLE | {"resource": WHOLE["resource"] | {"id": f"D-{number}"}}
@@ -150,7 +148,7 @@ def test_a_version_that_does_not_fit_is_parsed_once(monkeypatch: pytest.MonkeyPa
     """And not for each question of whoever may ask."""
     content = content_of(POLICIES).model_copy(update={"cedar_schema": "entity Nothing;"})
     version = Version(number=1, digest=content.document.digest, at=0, by=None, why="", content=content)
-    point = PointInForce(lambda: version, lambda: REGISTRY)
+    point = pdp.PointInForce(lambda: version, lambda: REGISTRY)
     parsed: list[object] = []
 
     def counted(*about: Any, **more: Any) -> Any:

@@ -15,7 +15,6 @@ from console.hops import Known, hop_of
 from console.log import LogReader
 from console.run import result_of
 from console.sessions import MOST, MOST_OF_A_USER, Session, Sessions, state_of
-from console.stream import follow
 from console.tasks import MOST_EARLY, Tasks
 from testkit.party import principal
 from tests.support.audit_log import Ledger
@@ -191,7 +190,7 @@ async def test_a_task_is_followed_for_so_long(monkeypatch: pytest.MonkeyPatch) -
     session, tasks = Session(principal(), "alice", ""), Tasks(FRONT, OURS, known)
     runs: Any = SimpleNamespace(find=lambda *_: None)
 
-    events = follow(reader, tasks, runs, session, "x", seen=None, explained=False, after=-1)
+    events = stream.follow(reader, tasks, runs, session, "x", seen=None, explained=False, after=-1)
     async with asyncio.timeout(5):
         assert [one.event async for one in events] == ["log", "log", "end"]
 

@@ -17,7 +17,6 @@ from start.cache import cache_folder
 from start.errors import KeycloakError
 from start.keycloak import distribution as keycloak_distribution
 from start.keycloak import java as local_java
-from start.keycloak.distribution import find_distribution, unpack
 from start.keycloak.java import find_java, is_program, java_fault
 
 NEW = 'openjdk version "25.0.4" 2026-08-18 LTS'
@@ -140,7 +139,7 @@ def offer(monkeypatch: pytest.MonkeyPatch, content: bytes) -> list[str]:
 def own(released: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The user's own distribution."""
     (tmp_path / "zip").write_bytes(archive())
-    unpack(tmp_path / "zip", tmp_path / "own")
+    keycloak_distribution.unpack(tmp_path / "zip", tmp_path / "own")
     monkeypatch.setenv("KEYCLOAK_HOME", str(tmp_path / "own"))
     return tmp_path / "own"
 
@@ -164,7 +163,7 @@ def test_a_distribution_of_the_users_own_that_was_changed_is_refused_and_left_al
     (own / "version.txt").write_text("Keycloak - Version 26.7.5\n")
 
     with pytest.raises(KeycloakError, match=r"is not Keycloak 26\.7\.5 as it was released: something"):
-        find_distribution(silent)
+        keycloak_distribution.find_distribution(silent)
     assert own.exists()
 
 
@@ -174,6 +173,6 @@ def test_a_download_with_another_digest_is_refused_and_nothing_is_kept(monkeypat
     with pytest.raises(
         KeycloakError, match=rf"SHA-256 is \w+ and should be {keycloak_distribution.SHA256}; it was not unpacked"
     ):
-        find_distribution(silent)
+        keycloak_distribution.find_distribution(silent)
 
     assert not list(cache_folder().iterdir())

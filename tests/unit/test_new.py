@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from registration.parties import __main__ as commands
-from registration.parties.__main__ import main
 from registration.parties.add import add_agent, add_tool
 from registration.parties.project import PartyError, Project
 from registration.run_lock import exclusive_run
@@ -106,7 +105,7 @@ def test_nothing_is_written_while_the_system_runs(
     (project / "run").mkdir()
     with exclusive_run(project / "run"):
         before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
-        assert main(arguments) == 1
+        assert commands.main(arguments) == 1
         after = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
 
     assert capsys.readouterr().err == f"It runs, as process {os.getpid()}: `make down` first, then repeat.\n"
@@ -114,7 +113,7 @@ def test_nothing_is_written_while_the_system_runs(
 
     (project / "run" / "notebooks" / "own").mkdir(parents=True)
     with exclusive_run(project / "run" / "notebooks" / "own"):
-        assert main(arguments) == 1
+        assert commands.main(arguments) == 1
     why = f"It runs in run/notebooks/own, as process {os.getpid()}: end that first, then repeat.\n"
     assert capsys.readouterr().err == why
 

@@ -14,7 +14,6 @@ from registration.run_lock import RunError, exclusive_run, running_process
 from start import everything as start
 from start import serve, sign_in
 from start.earlier_runs import data_folder, forget, put_aside
-from start.everything import suspended_parties
 from start.model import Model
 from tests.support.ca import REGISTRY_PARTY
 from zerotrust.registry.model import Registry
@@ -183,7 +182,7 @@ def test_what_keeps_a_token_away_is_printed_and_never_obeyed(
 
 
 async def test_who_was_suspended_is_known_before_anything_runs(tmp_path: Path, registry: Registry) -> None:
-    assert await suspended_parties(registry, tmp_path) == {}
+    assert await start.suspended_parties(registry, tmp_path) == {}
 
     state = State(data_folder(tmp_path, REGISTRY_PARTY) / "revocations.db")
     async with state.open():
@@ -197,4 +196,4 @@ async def test_who_was_suspended_is_known_before_anything_runs(tmp_path: Path, r
         )
         await state.change([Entry(("party", registry.id("agent/reader")), None)])
 
-    assert await suspended_parties(registry, tmp_path) == {"agent/writer": "compromised"}
+    assert await start.suspended_parties(registry, tmp_path) == {"agent/writer": "compromised"}

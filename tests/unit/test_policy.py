@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 
 from testkit import principal
 from tests.support import system as support
-from tests.support.system import registry
 from zerotrust.decision import Decision, Reason, Resource, Rule
 from zerotrust.identity import Principal
 from zerotrust.policy import NO_CODE, CedarPolicy, PolicyError
 from zerotrust.registry.policy_bundle import party_entities
 from zerotrust.runtime import policy_of
 
-REGISTRY = registry()
+REGISTRY = support.registry()
 TEXT, SCHEMA = support.POLICY.policies, support.POLICY.cedar_schema
 POLICY = policy_of(support.POLICY, REGISTRY)
 

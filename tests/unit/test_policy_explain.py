@@ -4,17 +4,15 @@ import pytest
 
 from authorities.policy import decisions, explain
 from authorities.policy.callers import caller
-from authorities.policy.decisions import Row
-from authorities.policy.explain import Explanations
 from tests.support.system import POLICIES, POLICY, registry
 from zerotrust.decision import Resource
 
 REGISTRY = registry()
-EXPLAINED = Explanations(POLICY, REGISTRY)
+EXPLAINED = explain.Explanations(POLICY, REGISTRY)
 TABLE = decisions.read_rows((POLICIES / decisions.FILE).read_text(), REGISTRY)
 
 
-def nearest(row: Row) -> dict[str, tuple[str, ...]]:
+def nearest(row: decisions.Row) -> dict[str, tuple[str, ...]]:
     return {near.rule.id: near.missed for near in EXPLAINED.nearest(row.who, row.action, row.at)}
 
 
@@ -77,7 +75,7 @@ def test_what_is_missed_is_told(
 def test_a_condition_without_words_is_told_in_cedar() -> None:
     rule = """@id("odd") permit (principal, action == Action::"document.read", resource)
     when { context.subject == "alice" } unless { context.groups.contains("/x") };"""
-    odd = Explanations(POLICY.model_copy(update={"policies": rule}), REGISTRY)
+    odd = explain.Explanations(POLICY.model_copy(update={"policies": rule}), REGISTRY)
     who = caller(READER, subject="bob", actors=(READER,), groups={"/x"})
 
     [near] = odd.nearest(who, "document.read", document())

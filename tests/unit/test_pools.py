@@ -32,7 +32,6 @@ from zerotrust.registry.model import dns_name
 from zerotrust.registry.snapshot import Directory
 from zerotrust.spiffe import tls
 from zerotrust.spiffe.svid import Svid
-from zerotrust.spiffe.tls import server_context, use_svid
 
 READER, WRITER, ORCHESTRATOR = "agent/reader", "agent/writer", "orchestrator"
 
@@ -41,7 +40,7 @@ class Party:
     """A server of ours that answers with who asked, and counts connections by their ports."""
 
     def __init__(self, svid: Svid) -> None:
-        self.context = server_context(svid, certificate_needed=True)
+        self.context = tls.server_context(svid, certificate_needed=True)
         self.asked: list[str | None] = []
         self.connections: set[int] = set()
         self.headers: list[tuple[bytes, bytes]] = []
@@ -169,7 +168,7 @@ async def test_until_the_head_of_an_answer_is_there_only_so_much_is_read(
     library, _ = kind
     whole = INTERIM * interim + b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + b"x" * 100_000
     called = dns_name(READER, TRUST_DOMAIN)
-    async with answering(server_context(the_ca().svid(READER), certificate_needed=True), whole) as (origin, _, _):
+    async with answering(tls.server_context(the_ca().svid(READER), certificate_needed=True), whole) as (origin, _, _):
         reader = Directory({origin: called}, {called: f"spiffe://{TRUST_DOMAIN}/{READER}"})
         async with client(kind, reader) as (http, _):
             if taken:
@@ -340,7 +339,7 @@ async def test_the_server_ends_an_answer_under_way(why: str, clock: Clock) -> No
         writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         await reader.readuntil(b"200")
         if why == "removed authority":
-            use_svid(party.context, the_ca().svid(READER, trusts=[CA()]))
+            tls.use_svid(party.context, the_ca().svid(READER, trusts=[CA()]))
         else:
             clock.now += -1000 if why == "clock set back" else 101
         async with asyncio.timeout(20):

@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 from authorities.attestation.verifier import report as reporting
-from authorities.attestation.verifier.report import report
 from tests.support.ca import REGISTRY_PARTY, the_ca
 from zerotrust.spiffe.svid import Svid
 
@@ -61,7 +60,7 @@ async def test_whatever_is_in_the_way_of_a_report_is_no_end_of_the_reports(
     if where == "renewing":
         monkeypatch.setattr(reporting, "_half_life", lambda _: 0.0)
     source.trouble = trouble
-    task = asyncio.create_task(report("https://localhost:1", REGISTRY_PARTY, source))
+    task = asyncio.create_task(reporting.report("https://localhost:1", REGISTRY_PARTY, source))
     async with asyncio.timeout(10):
         while not source.logged:
             await asyncio.sleep(0.01)

@@ -17,7 +17,6 @@ from docker.errors import APIError
 from testkit import intruders
 from testkit import rogue as rogues
 from testkit import stack as stacks
-from testkit.intruders import Intruder
 from testkit.records import refusal_reasons
 from testkit.rogue import Verdict, rogue
 from testkit.stack import Stack, StackError
@@ -309,9 +308,9 @@ def test_an_intruder_is_asked_in_the_container_that_is_inside_the_party(monkeypa
     monkeypatch.setattr(intruders, "issuer", lambda _: "https://issuer")
     stack = WithIntruders()
 
-    assert Intruder(cast("Stack", stack), "agent/reader").assertion() == "of two"
+    assert intruders.Intruder(cast("Stack", stack), "agent/reader").assertion() == "of two"
     assert stack.asked == [("two", "https://issuer")]
     with pytest.raises(StackError, match="no container has an intruder inside agent/writer"):
-        Intruder(cast("Stack", stack), "agent/writer").assertion()
+        intruders.Intruder(cast("Stack", stack), "agent/writer").assertion()
     with pytest.raises(StackError, match="no identity issued"):
-        Intruder(cast("Stack", WithIntruders({"error": "no identity issued"})), "agent/reader").assertion()
+        intruders.Intruder(cast("Stack", WithIntruders({"error": "no identity issued"})), "agent/reader").assertion()
