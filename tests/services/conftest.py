@@ -12,8 +12,16 @@ from tests.support.fixtures import Token, stored, system, writing
 from tests.support.issuer import Issuer
 from tests.support.registry_authority import Authority, authority_in
 from zerotrust.registry.model import Registry
+from zt.output import console
 
 __all__ = ["asking", "authority", "here", "reading", "stored", "system", "writing"]
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`zt` folds no line, however wide the terminal of these tests is; and no witness is the runner's own."""
+    monkeypatch.setattr(console, "width", 160)
+    monkeypatch.setenv("ZT_WITNESS", str(tmp_path / "witness"))
 
 
 @pytest.fixture

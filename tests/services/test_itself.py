@@ -18,7 +18,7 @@ from zerotrust.hardening.pools import Connections
 from zerotrust.issuer.client import IssuerClient
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Svid, WorkloadError
-from zerotrust.spiffe.tls import ExpiringTLS, user_context
+from zerotrust.spiffe.tls import user_context
 from zerotrust.spiffe.workload import Workload
 from zt.people.authorities import Place
 
@@ -78,11 +78,8 @@ def zt(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, registered: Registered, ca: CA, registry: Registry
 ) -> Iterator[Zt]:
     """Run `zt` as that party, against the genuine registry."""
-    monkeypatch.setattr(ExpiringTLS, "longest", float("inf"))
 
-    def trusting(
-        directory: Any, svid: Svid, *_: Any
-    ) -> Connections:  # the registry's certificate is of another CA here
+    def trusting(directory: Any, svid: Svid, *_: Any) -> Connections:  # the registry's certificate is of another CA
         pem = ca.pem.decode()
         return Connections(directory, svid, lambda _svid, parties: user_context(pem, parties))
 

@@ -19,7 +19,6 @@ from tests.support.pki import CA
 from tests.support.system import deployment
 from zerotrust.registry.model import Registry
 from zerotrust.revocation_list import SIGN_IN_LIFE
-from zerotrust.spiffe.tls import ExpiringTLS
 from zt.errors import CommandError
 from zt.people import browser
 from zt.people.authorities import Place
@@ -210,7 +209,6 @@ def zt(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, registered: Registered, ca: CA, registry: Registry
 ) -> Iterator[Zt]:
     """Run `zt` against the genuine registry, as olga, who is signed in once."""
-    monkeypatch.setattr(ExpiringTLS, "longest", float("inf"))
     place = Place.of(registry, deployment(), issuer=ISSUER, ca=tmp_path / "ca.pem")
     with served(registered, *ca.party(tmp_path, *NAMES)) as port:
         program = program_at(monkeypatch, place, port, ca)

@@ -53,7 +53,6 @@ from zt import show
 from zt.__main__ import main
 from zt.errors import STARTED_BY
 from zt.operators import Settings
-from zt.output import console
 from zt.people import authority_client, browser, device
 from zt.people import sign_in as module
 from zt.people.authorities import REGISTRY, Place
@@ -95,18 +94,6 @@ def registered() -> Registered:
 def place(tmp_path: Path, registry: Registry) -> Place:
     """Where the registry is, but for its port; the CA is there."""
     return Place.of(registry, deployment(), issuer=f"{URL}/realms/{registry.realm}", ca=tmp_path / "ca.pem")
-
-
-@pytest.fixture(autouse=True)
-def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No line is folded, however wide the terminal of these tests is."""
-    monkeypatch.setattr(console, "width", 160)
-
-
-@pytest.fixture(autouse=True)
-def long_lives(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The registry's certificate outlives any test here; `test_tls.py` has what is refused."""
-    monkeypatch.setattr(ExpiringTLS, "longest", float("inf"))
 
 
 @pytest.fixture
@@ -504,6 +491,7 @@ def answering(
     monkeypatch: pytest.MonkeyPatch, place: Place, keycloak: tuple[Path, Path], parties: dict[str, tuple[Path, Path]]
 ) -> Iterator[list[Registered]]:
     """A system of these parties, by DNS name, and of one that does not answer; gives all that may be asked."""
+    monkeypatch.setattr(ExpiringTLS, "longest", float("inf"))
     with contextlib.ExitStack() as stack:
         asked = [Registered() for _ in range(len(parties) + 1)]
         port, *ports = [

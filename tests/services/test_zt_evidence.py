@@ -20,10 +20,8 @@ RECORDS = {SERVICES[0]: 150, SERVICES[1]: 100}
 
 
 @pytest.fixture(autouse=True)
-def wide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No line is folded, and the witness is the test's own."""
+def wider(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console, "width", 1000)
-    monkeypatch.setenv("ZT_WITNESS", str(tmp_path / "witness"))
 
 
 @pytest.fixture

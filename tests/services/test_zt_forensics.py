@@ -36,12 +36,6 @@ from zt.output import console
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-@pytest.fixture(autouse=True)
-def wide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(console, "width", 160)
-    monkeypatch.setenv("ZT_WITNESS", str(tmp_path / "witness"))
-
-
 ENDED = Outcome(ended="complete", duration=1, request_sha256="0" * 64, answer_sha256="0" * 64)
 
 

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 from typer.testing import CliRunner
 
 from tests.support.audited import AUDIT, READER, WRITER, audited, identity, written
@@ -20,10 +19,7 @@ def zt(*words: str) -> Any:
     return json.loads(shown.stdout)
 
 
-async def test_what_parties_delivered_is_exported_and_verified(
-    tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ZT_WITNESS", str(tmp_path / "witness"))
+async def test_what_parties_delivered_is_exported_and_verified(tmp_path: Path, issuer: Issuer) -> None:
     of_reader, of_writer = written(READER, 300), written(WRITER, 3)
     async with audited(tmp_path / "data", issuer) as ledger:
         for party, lines in (READER, of_reader), (WRITER, of_writer):

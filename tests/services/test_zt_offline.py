@@ -20,16 +20,8 @@ from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import MAX_LINE
 from zerotrust.audit.segments import Segments
 from zt.audit import query as wanted
-from zt.output import console
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
-
-
-@pytest.fixture(autouse=True)
-def wide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No line is folded, however wide the terminal of these tests is; and no witness is the runner's own."""
-    monkeypatch.setattr(console, "width", 160)
-    monkeypatch.setenv("ZT_WITNESS", str(tmp_path / "witness"))
 
 
 # --- a task -----------------------------------------------------------------------------------------------------------

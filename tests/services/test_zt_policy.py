@@ -32,7 +32,6 @@ from zerotrust.audit.forms import sanitize
 from zerotrust.audit.segments import Segments
 from zerotrust.context import REQUEST, RequestContext
 from zerotrust.decision import Denied, Reason
-from zerotrust.spiffe.tls import ExpiringTLS
 from zt.output import console
 from zt.people.authorities import POLICY_AUTHORITY, Place
 from zt.people.authority_client import PolicyClient
@@ -95,7 +94,6 @@ def authority(tmp_path: Path) -> Authority:
 @pytest.fixture
 def zt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, authority: Authority, ca: CA) -> Iterator[Zt]:
     """Run `zt` against the authority, as olga, in a copy of the policies."""
-    monkeypatch.setattr(ExpiringTLS, "longest", float("inf"))
     monkeypatch.setattr(console, "width", 1000)
     monkeypatch.setenv("ZT_SYSTEM", str(tmp_path))
     (tmp_path / "policies").mkdir()

@@ -21,6 +21,7 @@ from tests.support.pki import CA
 from tests.support.system import System
 from zerotrust.identity import UnverifiedToken
 from zerotrust.possession import check_proof
+from zerotrust.spiffe.tls import ExpiringTLS
 from zt.operators import Settings
 from zt.people import browser
 from zt.people import sign_in as module
@@ -109,6 +110,7 @@ def signs_in(
 
 def program_at(monkeypatch: pytest.MonkeyPatch, place: Place, port: int, ca: CA, door: Authority = REGISTRY) -> Zt:
     place.ca.write_bytes(ca.pem)
+    monkeypatch.setattr(ExpiringTLS, "longest", float("inf"))  # `test_tls.py` has how long a certificate may be good
 
     async def sign_out(client: Client, login: Login) -> None:
         assert (client.issuer, client.client_id) == (place.issuer, door.client)
