@@ -124,10 +124,8 @@ class User:
 
     login: Login
 
-    def __init__(
-        self, name: str, intruder: Intruder, *, agent: str = "agent/reader", scope: str = EVERYTHING, seed: int = 1
-    ) -> None:
-        self.name, self.intruder, self._scope = name, intruder, scope
+    def __init__(self, name: str, intruder: Intruder, *, agent: str = "agent/reader", seed: int = 1) -> None:
+        self.name, self.intruder = name, intruder
         self.chance = random.Random(seed)  # noqa: S311 - to be the same every time
         self.traces: set[str] = set()
         self.t0 = Token(self._sign_in)
@@ -174,7 +172,7 @@ class User:
         return await self.intruder.send(who, name, path, token and await token(), **more)
 
     async def _sign_in(self) -> str:
-        self.login = await self.intruder.sign_in(self.name, self._scope)
+        self.login = await self.intruder.sign_in(self.name)
         return self.login.access_token
 
 

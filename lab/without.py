@@ -66,7 +66,8 @@ def controls() -> Mapping[str, list[tuple[Path, int]]]:
     found = defaultdict(list)
     for package in sorted(PACKAGES - {"lab", "tests"} | {"policies"}):
         for file in sorted((ROOT / package).rglob("*.*")):
-            for number, line in enumerate(_lines(file), 1):
+            lines = file.read_text().splitlines() if file.suffix in {".py", POLICIES} else []
+            for number, line in enumerate(lines, 1):
                 if comment := _COMMENT.search(line):
                     own_line = line.lstrip().startswith(comment[0])
                     found[comment[1]].append((file, number + own_line))
@@ -96,10 +97,6 @@ def without(*missing: Control) -> Iterator[None]:
                 stack.callback(setattr, function, "__code__", function.__code__)
                 function.__code__ = code
         yield
-
-
-def _lines(file: Path) -> list[str]:
-    return file.read_text().splitlines() if file.suffix in {".py", POLICIES} else []
 
 
 def _find(control: Control) -> tuple[Path, int]:
