@@ -167,11 +167,9 @@ def up(listed: str) -> None:
     _kubectl("apply", "-f", "-", given="\n---\n".join(jobs))
     for name in sources:
         _follow(f"job/reach-{label(name)}")
-    unless = (
-        "whom registry.yaml does not let it reach, as said above.  Does the cluster's network enforce NetworkPolicies?"
-    )
+    too_much = "A pod reaches another one against registry.yaml, as said above.  Are NetworkPolicies enforced here?"
     complete = "wait", "-n", NAMESPACE, "--for=condition=Complete", "job", "-l", "zero-trust=reach", "--timeout=30s"
-    _kubectl(*complete, otherwise=f"A pod reaches {unless}")
+    _kubectl(*complete, otherwise=too_much)
     print(f"It runs.  The people's passwords: {FOLDER.relative_to(ROOT)}/passwords.json")
 
 

@@ -49,6 +49,16 @@ def test_what_is_asked_of_pods(name: str, namespaces: list[str], operations: set
     assert ({*rule["operations"]}, {*rule["resources"]}) == (operations, resources)
 
 
+def test_the_volume_by_which_a_partys_pod_asks_is_for_our_namespaces() -> None:
+    policy = POLICIES["zero-trust-socket-of-spire"]
+    [selected] = policy["matchConstraints"]["namespaceSelector"]["matchExpressions"]
+    assert selected == {"key": IN_KEY, "operator": "NotIn", "values": OURS}
+    [volume] = [
+        one for one in manifests("party.yaml", "Deployment")["party"]["template"]["spec"]["volumes"] if "csi" in one
+    ]
+    assert f"== '{volume['csi']['driver']}'" in policy["validations"][0]["expression"]
+
+
 @pytest.mark.parametrize("end", ["", ":1.13", "@sha256:0f", "@sha256:" + 63 * "0" + "g", "@sha512:" + 64 * "0"])
 def test_a_name_without_a_whole_digest_is_none(end: str) -> None:
     [variable] = POLICIES["zero-trust-images-by-digest"]["variables"]

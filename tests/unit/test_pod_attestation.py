@@ -92,12 +92,15 @@ async def test_parties_that_run_when_the_verifier_starts_are_watched_without_a_q
     with patch.object(attested, "_problem_of_program", lambda *_: None):
         async with Drift(lambda *_, **__: None) as drift:
             node.start("writer")
-            node.file("mountinfo").write_text(MOUNTS.replace("/run/identity", "/run/x"))  # it does not ask
-            node.file("root/app/main.py").write_text("import os")
+            node.file("mountinfo").write_bytes(b"\xff")  # a process with mounts of its own
             node.start()
-            await node.verifier(drift).resume(node.proc)
+            looking = asyncio.create_task(node.verifier(drift).look(node.proc))
+            await until(lambda: len(drift._found) == 1)
             node.file("root/app/main.py").write_text("import os")
             await until(lambda: drift.drifted == {"agent/reader": "/app/main.py"})
+            assert not looking.done()
+            looking.cancel()
+            await asyncio.wait([looking])
     node.end_all()
 
 

@@ -34,7 +34,7 @@ from zerotrust.authority.files.snapshot_files import load_registry
 from zerotrust.spiffe.workload import Workload
 
 SOCKET = Path("/run/verifier/verifier.sock")
-DEPLOYMENT, IDENTITY = "/app/start/kubernetes.yaml", " /run/identity "
+DEPLOYMENT, IDENTITY = "/app/start/kubernetes.yaml", b" /run/identity "
 """Where parties run; and how the table of mounts has the socket of SPIRE's agent, which only they and people have."""
 SECONDS_FOR_A_QUESTION = 1
 """Seconds until the agent, which has connected, has handed over the pidfd."""
@@ -121,18 +121,16 @@ class Verifier:
             raise NotAttestedError(f"{target.party}: changed: {files}")
         return target.party
 
-    async def resume(self, proc: Path = Path("/proc")) -> None:
-        """Examine the parties that run already, so that they are watched: SPIRE renews without a question."""
-        for pid in [int(one.name) for one in proc.iterdir() if one.name.isdecimal()]:  # noqa: ASYNC240 - once
-            with contextlib.suppress(OSError, NotAttestedError):
-                if IDENTITY in (proc / str(pid) / "mountinfo").read_text():
-                    await self._containers.attest(_process(os.pidfd_open(pid)))
-
-    async def look(self) -> None:
+    async def look(self, proc: Path = Path("/proc")) -> None:
         """Look at every file of all parties, so often that no question waits for it; until cancelled.
 
         SPIRE renews certificates without a question, and a change below the overlay is not reported to its watcher.
+        So those that run already, when this verifier starts, are examined first.
         """
+        for pid in [int(one.name) for one in proc.iterdir() if one.name.isdecimal()]:  # noqa: ASYNC240 - once
+            with contextlib.suppress(OSError, NotAttestedError):
+                if IDENTITY in (proc / str(pid) / "mountinfo").read_bytes():  # any bytes: a process names its mounts
+                    await self._containers.attest(_process(os.pidfd_open(pid)))
         while True:
             await asyncio.sleep(self._within / 2)
             await self._drift.look()
@@ -186,7 +184,7 @@ async def serve(settings: Settings) -> None:
         within = registry.freshness.x509_svid * 3 / 4
         verifier = Verifier(own.attestation, containers, drift, log, pid=os.getpid(), within=within)
         reporting = _report(settings.registry, own.registry, Source(drift, lambda: workload.svid), workload)
-        await asyncio.gather(verifier.serve(SOCKET), verifier.resume(), verifier.look(), reporting)
+        await asyncio.gather(verifier.serve(SOCKET), verifier.look(), reporting)
 
 
 async def _report(address: str, party: str, source: Source, workload: Workload) -> None:
