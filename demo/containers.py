@@ -167,12 +167,12 @@ async def _task(system: Running, http: httpx.AsyncClient, alice: Login) -> httpx
 
 
 async def _show_task() -> int:
-    """Have alice's task run, and print its result or the refusal.  Return 0."""
+    """Have alice's task run; print what each agent did and was refused, or the refusal of the task.  Return 0."""
     system = await connect(passwords())
     async with system.user() as http:
         answer = await _task(system, http, await system.sign_in("alice"))
     said = answer.json()
-    print(f"alice: {REQUEST}\n{answer.status_code}", said.get("reason", ""), said.get("agent", ""))
+    print(f"alice: {REQUEST}\n{answer.status_code}", *(said[name] for name in ("reason", "agent") if name in said))
     for step in said.get("steps", ()):
         if step["event"] == "done":
             print(f"\n{step['agent']}: {step['text']}", *(f"- {one}" for one in step["refused"]), sep="\n")

@@ -98,7 +98,7 @@ class Cluster:
         kubectl(*PARTIES, "delete", "pod", self.pod, "--now", "--ignore-not-found")
 
     def gets_nothing_beside_its_process(self) -> None:
-        """Check that a command in the pod asks in vain, and would not if it were not for the verifier."""
+        """Check that a command in the pod gets no identity, and gets one by Kubernetes' own selectors."""
         assert "no identity issued" in self.execute(*BESIDE)
         kubectl(*PARTIES, "label", "pod", self.pod, "by-kubernetes-alone=yes")
         awaited(lambda: self.execute(*BESIDE), ALONE)

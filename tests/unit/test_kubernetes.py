@@ -3,6 +3,7 @@ what `make check` finds in a manifest."""
 
 import datetime as dt
 import json
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,7 @@ def test_one_root_signs_keycloaks_certificate_and_may_sign_spires_authority(regi
     passwords = json.loads((tmp_path / "passwords.json").read_text())
     assert passwords["alice"] in (tmp_path / "realm.json").read_text()
     assert "admin" not in passwords  # a job has this file
+    assert re.search(r"^bootstrap-admin-password=[0-9a-f]{32}$", (tmp_path / "keycloak.conf").read_text(), re.MULTILINE)
 
 
 def test_keycloak_connects_to_names_that_a_cluster_resolves(registry: Registry) -> None:
