@@ -42,7 +42,7 @@ override SERVER := $(if $(filter llama-stack,$(MODEL)),.ogx/ready)
 override FIRST := echo "The installed packages are compared with their pin"
 # Two at a time: a run on one core takes no harm of it, and one on more little good, for the real system is there once.
 override WORKERS := --dist loadscope --tx '2*popen//python=start/run tests.worker'
-.PHONY: kubernetes kubernetes-walkthrough kubernetes-job kubernetes-down doctor test-compose attacks-compose fuzz help demo up hints down fresh test attacks faults mutations check bench soak conformance before notebooks write-notebooks test-notebooks register new-agent new-tool lock
+.PHONY: kubernetes kubernetes-walkthrough kubernetes-job kubernetes-down doctor test-compose attacks-compose fuzz help demo up hints down fresh test attacks faults mutations check bench conformance before notebooks write-notebooks test-notebooks register new-agent new-tool lock
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -114,10 +114,7 @@ check: .venv/ready  ## Check derived files, manifests, style and types
 
 bench: .venv/ready  ## Measure what zero trust costs
 	@$(RUN) lab.bench
-	@$(RUN) lab.load.revocation_delay
-
-soak: .venv/ready  ## Twenty minutes of load, attacks, faults and revocations
-	@$(RUN) lab.load.soak
+	@$(RUN) lab.bench.revocation_delay
 
 conformance: .venv/ready  ## Run public suites and clients (A2A_TCK=folder: that kit)
 	@$(RUN) lab.conformance

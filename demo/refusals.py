@@ -1,6 +1,6 @@
 """Makes the attempts that the running system must refuse, and says what was answered.
 
-The walkthrough makes each once; `lab/load` makes most of them all the time.
+The walkthrough makes each once.
 """
 
 import asyncio
