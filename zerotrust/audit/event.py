@@ -31,7 +31,7 @@ class AuditEvent(Shape):
     data: Annotated[Data, Field(discriminator="type")]
     """What happened; its `type` says which of the types it is."""
     trace: Trace | None = None
-    """The request that it belongs to.  `counts`, `issued`, `alarm`, `resumed` and what Keycloak changed belong to
+    """The request that it belongs to.  `counts`, `issued`, `alarm` and what Keycloak changed belong to
     none."""
     measurement: Sha256 | None = None
     """The digest of the code that is approved for the writer; attestation gives it an identity for this code only."""

@@ -55,8 +55,6 @@ class Peer(Shape):
     """
 
     id: SpiffeId
-    measurement: Sha256 | None = None
-    """Reserved: the digest of the code that the peer was attested with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,7 @@
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from zerotrust.audit.canonical import Shape
 from zerotrust.audit.event_parts import Caller, Decided, Effect, Peer, Resource
@@ -121,8 +119,6 @@ class Refusal(Shape):
 
     type: Literal["refusal"] = "refusal"
     decision: Decided
-    principal: Caller | None = None
-    """Reserved: the request with the same span names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,25 +235,4 @@ class Alarm(Shape):
     """The user."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resumed(Shape):
-    """The audit log has records that this journal did not have, and the journal continues after them.
-
-    No program here writes it any more; journals and logs that have it stay valid.
-    """
-
-    type: Literal["resumed"] = "resumed"
-    same: Annotated[int, Field(ge=0)]
-    """Up to this record, the log has what the journal had."""
-    foreign: Times
-    """The number of records after that one that the log had and the journal did not."""
-    cause: SafeText
-    aside: Times | None = None
-    """The number of the journal's own records that were set aside; their events follow again."""
-    aside_sha256: Sha256 | None = None
-    """Of the last one of these, whose chain names all of them."""
-
-
-Data = (
-    Request | Outcome | Access | Exchange | UntrustedPeer | Refusal | RegistryChange | Counts | Issued | Alarm | Resumed
-)
+Data = Request | Outcome | Access | Exchange | UntrustedPeer | Refusal | RegistryChange | Counts | Issued | Alarm

@@ -86,8 +86,6 @@ def describe(event: AuditEvent) -> str:
             said = _describe_change(data)
         case event_types.Alarm():
             said = f"alarm: {data.cause} exchange of {short(data.party)}: {data.token_id}"
-        case event_types.Resumed():
-            said = f"resumed: {data.foreign} records after {data.same} were not in this journal: {data.cause}"
         case event_types.Outcome() | event_types.Counts() | event_types.Issued():
             said = data.type
         case _:
