@@ -4,7 +4,7 @@ The signed checkpoint vouches for the hashes, and the hashes for the leaves: wha
 export.  What is under the signed root is said by the log, which has to be consistent (`fault.JournalPositions`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, islice
 from typing import NamedTuple, Protocol
@@ -63,13 +63,10 @@ class Leaf(NamedTuple):
 class Verification:
     """One pass over an export: the checkpoint and the hashes at once, the leaves by `leaves`."""
 
-    def __init__(
-        self, lines: Iterator[bytes], policy: Trust, *, held: Mapping[str, Checkpoint] = {}, source: str = EXPORT
-    ) -> None:
+    def __init__(self, lines: Iterator[bytes], policy: Trust, *, source: str = EXPORT) -> None:
         """Read the header and the hashes.  Raises `Faulty`.
 
         `lines`: each with its newline.
-        `held`: what a witness of the reader's own has cosigned, by the origin of the log.
         `source`: the one at fault if a line is not as signed.
         """
         self._lines, self._source = lines, source
@@ -78,8 +75,6 @@ class Verification:
         if (leaves := self.checkpoint.size) > MOST_LEAVES:
             raise Faulty(Fault("malformed", source, f"{leaves} leaves, and an export has at most {MOST_LEAVES}"))
         self._hashes, self._followed = Hashes(), JournalPositions()
-        self._held = held.get(self.checkpoint.origin)
-        self._compare_size()  # control: log-not-older-than-cosigned
         self._signed = self._read_hashes() == self.checkpoint.root
 
     @property
@@ -105,11 +100,6 @@ class Verification:
         if isinstance(last, Outline):  # control: heads-at-the-end
             raise Faulty(Fault("missing", LOG, "its last leaf has not the heads of all journals", self.checkpoint.size))
 
-    def _compare_size(self) -> None:
-        if self._held and self._held.size > self.checkpoint.size:
-            text = f"your witness has cosigned {self._held.size} leaves of this log: this is an older state"
-            raise Faulty(Fault("truncated", self._source, text, self.checkpoint.size))
-
     def _read_hashes(self) -> bytes:
         """Return the root of the hashes."""
         size, tree = self.checkpoint.size, CompactRange()
@@ -117,9 +107,7 @@ class Verification:
             hashes = self._line_of_hashes(start, min(IN_A_LINE, size - start))
             self._hashes.add(hashes)
             for at in range(0, len(hashes), HASH):
-                self._compare(tree)
                 tree.add(hashes[at : at + HASH])
-        self._compare(tree)
         return tree.root
 
     def _line_of_hashes(self, start: int, wanted: int) -> bytes:
@@ -132,12 +120,6 @@ class Verification:
             text = f"a line has {count} hashes where {wanted} belong"
             raise Faulty(Fault("malformed", self._source, text, start + min(count, wanted)))
         return hashes
-
-    def _compare(self, tree: CompactRange) -> None:
-        held = self._held
-        if held and tree.size == held.size and tree.root != held.root:  # control: log-as-cosigned
-            text = f"its first {held.size} leaves are not those that your witness has cosigned"
-            raise Faulty(Fault("forked", self._source, text))
 
     def _without_hashes(self) -> Fault:
         """Return the fault of an export whose hashes are not those that were signed."""

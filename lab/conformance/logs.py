@@ -65,7 +65,7 @@ async def _demand_witness(home: Path, signer: Path, running: Path, demanded: str
         copy = empty_folder(home / "cosigned-by-both")
         await wait_until(lambda: _copy_log(running, copy, both), f"{NAME} beside the registry", seconds=120)
         named.unlink()
-        found = verify_export(copy, both, held={}, local=None)
+        found = verify_export(copy, both, local=None)
     return {"named while the ledger runs": " and ".join(sorted(found.cosigned))}
 
 

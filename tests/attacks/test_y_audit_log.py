@@ -1,6 +1,5 @@
 """Y. The audit log: what somebody does to an export, to a log that is signed, or to a journal, and who is named."""
 
-from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from tests.support.audit_log import SERVICES, Ledger, record, small
 from tests.support.tlog import ORIGIN, Keys
 from zerotrust.audit.record import Link, hash_of
 from zerotrust.authority.log.leaf import Heads, heads_leaf
-from zerotrust.tlog.checkpoint import Checkpoint
 from zerotrust.tlog.note import ED25519, Note, Signature
 from zerotrust.tlog.quorum import TrustPolicy
 
@@ -29,14 +27,14 @@ class Evidence(Scene):
         self.first = len(self.lines) - len(self.ledger.log.entries)
         """The line of the first leaf."""
 
-    def read(self, lines: list[bytes], expected: str, held: Mapping[str, Checkpoint] | None = None) -> Attempt:
+    def read(self, lines: list[bytes], expected: str) -> Attempt:
         """What a reader finds in these lines."""
-        return found(b"".join(lines), self.ledger.policy, expected, held or {})
+        return found(b"".join(lines), self.ledger.policy, expected)
 
 
-def found(raw: bytes, policy: TrustPolicy, expected: str, held: Mapping[str, Checkpoint]) -> Attempt:
+def found(raw: bytes, policy: TrustPolicy, expected: str) -> Attempt:
     try:
-        list(Verification(lines_of(BytesIO(raw)), policy, held=held).leaves())
+        list(Verification(lines_of(BytesIO(raw)), policy).leaves())
     except Faulty as faulty:
         return told(faulty.fault, expected)
     return told(None, expected)
@@ -53,7 +51,7 @@ def told(fault: Fault | None, expected: str) -> Attempt:
 
 def signed(ledger: Ledger, expected: str) -> Attempt:
     """What a reader finds in an export of a log that its own key and its witness signed."""
-    return found(ledger.export(), ledger.policy, expected, {})
+    return found(ledger.export(), ledger.policy, expected)
 
 
 @attack(320, Evidence)
@@ -142,21 +140,6 @@ async def test_a_log_that_leaves_out_the_end_of_a_journal(evidence: Evidence) ->
     yield signed(earlier, f"record 5 of {OTHER}: changed: {LOG}").stopped_by("heads-compared")
     last.log.grow(last.record(OTHER))  # and no heads
     yield signed(last, f"leaf {len(last.log.entries)}: missing: {LOG}").stopped_by("heads-at-the-end")
-
-
-@attack(328, Evidence)
-async def test_an_older_state_and_another_history_for_a_reader_who_knows(evidence: Evidence) -> Tries:
-    newer = small(7)
-    held = {ORIGIN: newer.log.checkpoint}
-    size = len(evidence.ledger.log.entries)
-    older = evidence.read(evidence.lines, f"leaf {size}: truncated: {EXPORT}", held)
-    yield older.stopped_by("log-not-older-than-cosigned")
-    forked = small(5)
-    forked.batch(ONE)
-    forked.batch(*SERVICES)
-    seen = {ORIGIN: Checkpoint(ORIGIN, size, evidence.ledger.log.checkpoint.root)}
-    another = evidence.read(list(lines_of(BytesIO(forked.export()))), f"leaf None: forked: {EXPORT}", seen)
-    yield another.stopped_by("log-as-cosigned")
 
 
 @attack(329, Evidence)

@@ -18,10 +18,9 @@ __all__ = ["asking", "authority", "here", "reading", "stored", "system", "writin
 
 
 @pytest.fixture(autouse=True)
-def wide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """`zt` folds no line, however wide the terminal of these tests is; and no witness is the runner's own."""
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`zt` folds no line, however wide the terminal of these tests is."""
     monkeypatch.setattr(console, "width", 160)
-    monkeypatch.setenv("ZT_WITNESS", str(tmp_path / "witness"))
 
 
 @pytest.fixture

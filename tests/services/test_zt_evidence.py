@@ -1,4 +1,4 @@
-"""`zt audit export`, `verify`, `proof` and `witness`: evidence that needs nothing running."""
+"""`zt audit export`, `verify` and `proof`: evidence that needs nothing running."""
 
 import json
 from pathlib import Path
@@ -10,8 +10,6 @@ from typer.testing import CliRunner, Result
 
 from tests.support.audit_log import SERVICES, Ledger, small
 from tests.support.printed import session
-from tests.support.tlog import Keys, witness
-from zerotrust.tlog.note import ED25519, parse_verifier_key
 from zt.commands import app
 from zt.output import console
 
@@ -142,65 +140,6 @@ def test_journals_are_compared_with_what_was_delivered(system: Path) -> None:
     journal.unlink()
     fault = document(zt(system, "verify", str(file), "--journals", journals, "--json"))["fault"]
     assert (fault["what"], fault["who"]) == ("missing", SERVICES[1])
-
-
-def test_the_witness_signs_what_continues_and_nothing_else(system: Path) -> None:
-    longer = small(102)
-    line = zt(system, "witness").stdout
-    assert line.startswith("witness zt zt+")
-    assert zt(system, "witness").stdout == line
-    kept = sorted((system / "witness").iterdir())
-    assert [one.stat().st_mode & 0o777 for one in [*kept, system / "witness"]] == [0o600] * 3 + [0o700]
-
-    write(system, longer)
-    assert document(zt(system, "witness", "--json"))["size"] == len(longer.log.entries)
-    write(system, LEDGER)
-    assert "this witness has cosigned 357: it is an older state" in failed(zt(system, "witness"))
-    forked = small(90)
-    for _ in range(20):
-        forked.batch(SERVICES[0])
-    write(system, forked)
-    for checked in zt(system, "witness"), zt(system, "witness", "--json"):
-        assert checked.exit_code == 1
-        assert "is not cosigned" in checked.stderr or "older state" in checked.stderr
-
-
-def test_what_the_witness_has_seen_shows_an_older_state_and_a_fork(system: Path) -> None:
-    file = exported(system)
-    write(system, small(102))
-    assert zt(system, "witness").exit_code == 0
-    fault = document(zt(system, "verify", str(file), "--json"))["fault"]
-    assert (fault["what"], fault["who"]) == ("truncated", "the export")
-    assert "your witness has cosigned" in fault["why"]
-
-    shown = zt(system, "show", "1" * 32, "--export", str(file))  # whatever reads an export compares it
-    assert shown.exit_code == 1
-    assert "your witness has cosigned" in shown.output
-
-
-def test_an_export_has_the_witness_as_its_second_witness(system: Path) -> None:
-    line = zt(system, "witness").stdout
-    key = parse_verifier_key(line.split()[2])
-    trust = LEDGER.policy_text.replace("group all all registry\n", f"{line}group all all registry zt\n")
-    (system / "both").write_text(trust)
-
-    shown = zt(system, "verify", str(exported(system)), "--policy", str(system / "both"))
-    assert "not the quorum all" in shown.stdout
-    found = document(
-        zt(system, "verify", str(exported(system, "--witness")), "--policy", str(system / "both"), "--json")
-    )
-    assert set(found["cosigned"]) == {"registry", key.name}
-
-
-def test_another_key_of_the_log_is_not_taken(system: Path) -> None:
-    assert zt(system, "witness").exit_code == 0
-    other = Ledger(witness("registry"), keys=Keys("agents.example/audit", ED25519, "other"))
-    other.batch(*SERVICES)
-    write(system, other)
-    assert "Another key signed" in failed(zt(system, "witness"))
-    assert "Another key signed" in failed(
-        zt(system, "verify", str(system / "run" / "data" / "authority-audit" / "log"))
-    )
 
 
 def test_what_is_missing_is_said_with_the_next_step(tmp_path: Path, snapshot: SnapshotAssertion) -> None:

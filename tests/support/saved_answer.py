@@ -42,7 +42,7 @@ class Files:
         return self.run(["receipt", words[0], str(self.folder / "answer.json"), *words[1:]])
 
     def run(self, words: Sequence[str]) -> Result:
-        env = {"ZT_SYSTEM": str(self.folder), "ZT_WITNESS": str(self.folder / "witness")}
+        env = {"ZT_SYSTEM": str(self.folder)}
         return CliRunner().invoke(app, words, env=env)
 
     def verify(self, *words: str) -> Result:

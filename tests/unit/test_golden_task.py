@@ -41,7 +41,7 @@ def kept(tmp_path: Path) -> Path:
 
 def zt(kept: Path, *words: str) -> tuple[int, Any]:
     """Return exit status and output of a command that trusts only what was kept."""
-    env = {"ZT_SYSTEM": str(kept), "ZT_JOURNALS": str(kept / "journals"), "ZT_WITNESS": str(kept / "no-witness")}
+    env = {"ZT_SYSTEM": str(kept), "ZT_JOURNALS": str(kept / "journals")}
     done = CliRunner().invoke(app, [*words, "--json"], env=env)
     return done.exit_code, json.loads(done.stdout) if done.exit_code == 0 else done.output
 

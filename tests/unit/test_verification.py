@@ -1,8 +1,6 @@
 """An export is verified with nothing running: any single change to it is found, and named right where it can be."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -41,13 +39,6 @@ def fault(raw: bytes, policy: TrustPolicy = LEDGER.policy) -> Fault:
 def test_a_log_of_any_length_is(batches: int) -> None:
     ledger = small(batches)
     assert [leaf.line for leaf in verified(ledger.export(), ledger.policy)] == ledger.log.entries
-
-
-def test_a_log_begins_with_what_a_reader_has_cosigned() -> None:
-    good = LEDGER.log.checkpoint
-    for held in (good, replace(good, size=3), replace(good, root=b"0" * 32)):
-        with nullcontext() if held is good else pytest.raises(Faulty, match="forked: its first"):
-            assert [*Verification(lines_of(BytesIO(RAW)), LEDGER.policy, held={good.origin: held}).leaves()]
 
 
 @given(st.integers(0, len(RAW) - 1), st.integers(1, 255))

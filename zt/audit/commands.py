@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from evidence.fault import Fault
     from evidence.verification import Verification
     from zerotrust.authority.names import Calls
-    from zerotrust.tlog.note import Note
     from zt.audit.log_folder import LogFolder
     from zt.audit.query import Query, Records
 
@@ -107,15 +106,13 @@ def _find(settings: Settings, what: "Query", export: Path | None, policy: Path |
     from zerotrust.authority.log.leaf import Outline
     from zt.audit.exports import leaves, load_policy
     from zt.audit.journals import find
-    from zt.audit.own_witness import Witness, default_folder
     from zt.audit.query import NoRecordError, find_records
     from zt.errors import CommandError
 
     if export is None:
         return find(settings.journals, what)
     trust = load_policy(policy or settings.run / POLICY)
-    held = Witness(default_folder()).last_checkpoints(trust.logs)
-    read = leaves(export, trust, held=held)
+    read = leaves(export, trust)
     try:
         return find_records(((f"leaf {at}", line) for at, content, line in read if isinstance(content, Outline)), what)
     except NoRecordError as error:
@@ -146,13 +143,11 @@ def verify(
         return
     from evidence.fault import Faulty
     from zt.audit.exports import load_policy, verify_export
-    from zt.audit.own_witness import Witness, default_folder
 
     with explaining_faults():
         trust = load_policy(policy or settings.run / POLICY)
-        held = Witness(default_folder()).last_checkpoints(trust.logs)
         try:
-            found = verify_export(export, trust, held=held, local=journals)
+            found = verify_export(export, trust, local=journals)
         except Faulty as faulty:
             _show_fault(export, faulty.fault)
     output.show({"verified": True} | found.document, *showing.verification(found))
@@ -198,8 +193,6 @@ def export(
     *,
     log: Log = None,
     to: Annotated[Path | None, typer.Option("--to", help="the file to write; otherwise standard output")] = None,
-    witness: Annotated[bool, typer.Option("--witness", help="add the cosignature of your own witness")] = False,
-    policy: PolicyFile = None,
     _json: Json = False,
 ) -> None:
     """Write the audit log to one file, which `zt audit verify` checks with nothing running.
@@ -207,25 +200,19 @@ def export(
     What does not fit the checkpoint of the log is no export: the first fault is named, and the exit status is 1.
     """
     from evidence.fault import Faulty
-    from zerotrust.tlog.note import Note
-    from zt.audit.exports import export, load_policy
-    from zt.audit.own_witness import Witness, default_folder
+    from zt.audit.exports import export
 
     settings: Settings = context.obj
     if to is None and sys.stdout.isatty():
         output.fail("An export is for a file: --to FILE, or > FILE.", "no_file")
     with explaining_faults():
         there = _open_log(settings, log)
-        note = there.note
-        if witness:
-            _, signature = Witness(default_folder()).cosign(there, load_policy(policy or settings.run / POLICY).logs)
-            note = Note(note.text, (*note.signatures, signature))
         try:
             if to is None:
-                export(there, note, sys.stdout.buffer)
+                export(there, sys.stdout.buffer)
                 sys.stdout.buffer.flush()
                 return
-            found = _write_export(there, note, to)
+            found = _write_export(there, to)
         except Faulty as faulty:
             output.fail(f"{there.folder} is not exported.  {showing.fault(faulty.fault).plain}", "faulty")
     size = found.checkpoint.size
@@ -253,33 +240,13 @@ def policy(context: typer.Context, *, _json: Json = False) -> None:
     output.show_text({"policy": text}, text)
 
 
-@audit.command("witness")
-def witness(context: typer.Context, *, log: Log = None, policy: PolicyFile = None, _json: Json = False) -> None:
-    """Cosign the log as a witness of your own, and print the witness's line for a policy.
-
-    It signs only what continues the checkpoint that it signed last, which it keeps in the folder of `ZT_WITNESS`,
-    by default ~/.config/zt/witness.
-    """
-    from zerotrust.tlog.checkpoint import checkpoint_of
-    from zt.audit.exports import load_policy
-    from zt.audit.own_witness import Witness, default_folder
-
-    settings: Settings = context.obj
-    with explaining_faults():
-        there = _open_log(settings, log)
-        key, signature = Witness(default_folder()).cosign(there, load_policy(policy or settings.run / POLICY).logs)
-    line, checkpoint = f"witness {key.public.name} {key.public}", checkpoint_of(there.note)
-    document = {"origin": checkpoint.origin, "size": checkpoint.size, "key": str(key.public)}
-    output.show_text(document | {"cosignature": str(signature)}, f"{line}\n")
-
-
 def _open_log(settings: Settings, log: Path | None) -> "LogFolder":
     from zt.audit.log_folder import LogFolder
 
     return LogFolder(log or settings.journals / LEDGER)
 
 
-def _write_export(log: "LogFolder", note: "Note", to: Path) -> "Verification":
+def _write_export(log: "LogFolder", to: Path) -> "Verification":
     """Write an export to a file, which has its name once it is whole."""
     from zt.audit.exports import export
     from zt.errors import CommandError
@@ -287,7 +254,7 @@ def _write_export(log: "LogFolder", note: "Note", to: Path) -> "Verification":
     unfinished = to.with_name(f"{to.name}.new")
     try:
         with unfinished.open("wb") as file:
-            found = export(log, note, file)
+            found = export(log, file)
         unfinished.replace(to)
     except OSError as error:
         printed = "Without --to, the export is printed: zt audit export > FILE."

@@ -1,6 +1,6 @@
 """Makes exports of the log, and verifies them: what the commands `zt audit export` and `verify` do."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,14 +42,11 @@ def load_policy(path: Path) -> TrustPolicy:
         raise CommandError(f"{path} is no policy: {why}.", "malformed_policy") from error
 
 
-def export(log: LogFolder, note: Note, file: BinaryIO) -> Verification:
-    """Write an export, and return it as it was verified meanwhile; the signatures were not.  Raises `Faulty`.
-
-    `note`: the checkpoint of the log, to which cosignatures may have been added.
-    """
+def export(log: LogFolder, file: BinaryIO) -> Verification:
+    """Write an export, and return it as it was verified during that; the signatures were not.  Raises `Faulty`."""
 
     def write_lines() -> Iterator[bytes]:
-        for line in export_lines(note, log.read):
+        for line in export_lines(log.note, log.read):
             file.write(line)
             yield line
 
@@ -107,24 +104,24 @@ class Verified:
         return head | {name: value for name, value in content.items() if value is not None}
 
 
-def verify_export(source: Path, trust: TrustPolicy, *, held: Mapping[str, Checkpoint], local: Path | None) -> Verified:
+def verify_export(source: Path, trust: TrustPolicy, *, local: Path | None) -> Verified:
     """Verify an export, or the folder of a log, and compare the journals in the folder `local` with it.
 
     Raises `Faulty` and `CommandError`.
     """
     delivered = dict[str, LoggedRecords]() if local else None
     with open_export(source) as (found, maker):
-        verification = Verification(found, trust, held=held, source=maker)
+        verification = Verification(found, trust, source=maker)
         read_leaves(verification, delivered)
     behind = _count_undelivered(local, delivered) if local and delivered is not None else None
     counts = {service: link.records for service, link in sorted(verification.journals.items())}
     return Verified(verification.checkpoint, verification.cosigned, counts, behind)
 
 
-def leaves(source: Path, trust: TrustPolicy, *, held: Mapping[str, Checkpoint]) -> Iterator[Leaf]:
+def leaves(source: Path, trust: TrustPolicy) -> Iterator[Leaf]:
     """Yield each leaf of an export, or of the folder of a log, once it is verified.  Raises as `verify_export`."""
     with open_export(source) as (found, maker):
-        yield from Verification(found, trust, held=held, source=maker).leaves()
+        yield from Verification(found, trust, source=maker).leaves()
 
 
 def _count_undelivered(folder: Path, delivered: dict[str, LoggedRecords]) -> dict[str, int]:
