@@ -23,7 +23,7 @@ class Durations:
     tasks: dict[str, list[list[float]]] = field(default_factory=lambda: defaultdict(list))
     """The duration of each task, by variant and round."""
     on_core: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """The CPU time of one task, or of one call, by variant and round."""
+    """The CPU time of one task, by variant and round."""
     per_second: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Tasks a second of many clients, by variant and turn."""
     proofs: list[float] = field(default_factory=list)
@@ -69,9 +69,8 @@ def summarise(measured: Durations) -> tuple[dict[str, float], dict[str, Ratio]]:
     ratios = {name: paired_ratio(zip(*map(measured.tasks.get, pair), strict=True)) for name, pair in RATIOS.items()}
     on_core = {name: [[seconds] for seconds in rounds] for name, rounds in measured.on_core.items()}
     for name, rounds in on_core.items():
-        base = on_core["call_by_hand" if name.startswith("call") else "none"]
         numbers[f"cpu_{name}_ms_p50"] = median(chain.from_iterable(rounds)) * 1000
-        ratios[f"{name}_cpu_ratio"] = paired_ratio(zip(rounds, base, strict=True))
+        ratios[f"{name}_cpu_ratio"] = paired_ratio(zip(rounds, on_core["none"], strict=True))
     numbers |= {f"cpu_proof_ms_p{p}": percentile(measured.proofs, p) * 1000 for p in (50, 99) if measured.proofs}
     turns = {name: [[count] for count in counts] for name, counts in measured.per_second.items()}
     for name, counts in turns.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 
 from authorities.attestation.local.launch import Launch
-from lab.bench.party.main import PORTS, shift
+from lab.bench.party.main import DELIVERS, PORTS, shift
 from start.before_start import check_port
 from start.launches import party_launches, settings
 from start.system import System
@@ -68,7 +68,14 @@ def _launch(system: System, name: str, party: str, port: int) -> Launch:
 
 
 def cpu_seconds(system: System, name: str) -> float:
-    """Return the CPU time of the processes of a set, in seconds, without the time that they waited for a core."""
-    pids = [one.process.pid for one in system.authority.running if one.launch.name.startswith(f"{name}/")]
+    """Return the CPU time of the processes of a set, in seconds, without the time that they waited for a core.
+
+    Ledger and registry work for the one set that delivers its journals, and are counted with it.
+    """
+    authorities = system.registry.authorities
+    shared = {authorities.audit, authorities.registry} if name == DELIVERS else set[str]()
+    running = [one for one in system.authority.running if one.launch.name.startswith(f"{name}/")]
+    running += [one for one in system.authority.running if one.launch.name in shared]
+    pids = [one.process.pid for one in running]
     files = [file for pid in pids for file in Path(f"/proc/{pid}/task").glob("*/schedstat")]
     return sum(int(file.read_text().split()[0]) for file in files) / 1e9

@@ -8,11 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import HTTPException
-from fastapi.security import HTTPAuthorizationCredentials
-from jwt import PyJWKSet
 
-from lab.bench import calls
 from lab.bench.__main__ import report
 from lab.bench.measure import TASK
 from lab.bench.numbers import Durations, summarise
@@ -30,7 +26,6 @@ def test_the_summary_has_every_number_by_its_name_and_each_ratio_is_of_the_same_
         {name: [[took], [2 * took]] for name, took in ends.items()},
         {name: [took / 2, took] for name, took in ends.items()},
     )
-    measured.on_core |= {"call_by_hand": [0.0002, 0.0001], "call_guard": [0.0003, 0.0003]}
     measured.proofs = [0.0002, 0.0003]
     measured.per_second |= {"none": [100.0, 90.0, 80.0], "warm": [80.0, 81.0, 80.0]}
     numbers, ratios = summarise(measured)
@@ -46,39 +41,8 @@ def test_the_summary_has_every_number_by_its_name_and_each_ratio_is_of_the_same_
     assert ratios["warm_cpu_ratio"].median == pytest.approx(1.2)
     assert (numbers["task_warm_ms_p50"], numbers["task_warm_ms_p99"]) == (1200, 2400)
     assert numbers["cpu_warm_ms_p50"] == pytest.approx(900)
-    assert astuple(ratios["call_guard_cpu_ratio"]) == pytest.approx((2.25, 1.5, 3.0))
     assert (numbers["cpu_proof_ms_p50"], numbers["cpu_proof_ms_p99"]) == pytest.approx((0.2, 0.3))
     assert json.loads(json.dumps(numbers)).keys() == numbers.keys()
-
-
-async def test_each_measured_call_is_served_and_behind_guard_on_record(
-    monkeypatch: pytest.MonkeyPatch, issuer: Issuer, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(calls, "ROUNDS", 2)
-    monkeypatch.setattr(calls, "CALLS", 3)
-
-    took = await calls.measure_calls(issuer.registry, tmp_path)
-
-    assert [len(rounds) for rounds in took.values()] == [2, 2]
-    assert (tmp_path / "calls.jsonl").read_text().count('"reason":"granted"') == 3 * 3
-
-
-@pytest.mark.parametrize(
-    ("wrong", "status"),
-    [({"scope": "quote.write"}, 403), ({"aud": "another"}, 401), ({"iss": "another"}, 401), ({"exp": 1}, 401)],
-)
-async def test_the_check_by_hand_that_it_is_compared_with_refuses(
-    wrong: dict[str, Any], status: int, issuer: Issuer
-) -> None:
-    assert calls.KEYS.jwk_set_cache
-    calls.KEYS.jwk_set_cache.put(PyJWKSet.from_dict(issuer.key_set))
-    good: dict[str, Any] = {"aud": calls.HERE, "scope": calls.SCOPE, "iat": 1, "exp": 2**39}
-
-    await calls.by_hand(HTTPAuthorizationCredentials(scheme="Bearer", credentials=issuer.token(**good)))
-    with pytest.raises(HTTPException) as refused:
-        await calls.by_hand(HTTPAuthorizationCredentials(scheme="Bearer", credentials=issuer.token(**good | wrong)))
-
-    assert refused.value.status_code == status
 
 
 @pytest.fixture
