@@ -9,17 +9,13 @@ It needs Python alone, because nothing may be set up yet.  It changes nothing.  
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import re
 import shutil
 import signal
-import socket
-import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,7 +23,6 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = [ROOT / "run", ROOT / "run" / "walkthrough", ROOT / "run" / "notebooks"]
-DATABASE = "revocations.db"
 SECONDS = 10
 """For one question to Docker."""
 MOST = 300
@@ -80,20 +75,13 @@ def check(way: str) -> list[Finding]:
 
 
 def check_this_machine() -> list[Finding]:
-    """Return what is found of Python, the ports, the last start, and suspended parties."""
+    """Return what is found of Python, the running system, and the last start that failed."""
     found = [Finding("python", sys.version.split()[0])]
     if not (find_spec("pip") or shutil.which("uv") or (ROOT / ".venv/uv/bin/uv").exists()):
         found.append(Finding("python", "there is neither pip nor uv", "install uv: https://docs.astral.sh/uv"))
     if running := next((folder for folder in RUNS if is_locked(folder / "running.pid")), None):
         said = f"the system runs in {running}; `.venv/bin/zt status` asks each party whether it works"
-        return [*found, Finding("start", said), *suspended_parties(database(running))]
-    found += [
-        Finding(
-            "ports", f"port {port} is taken, and {party} needs it", f"ss -ltnp 'sport = :{port}'   (end what it names)"
-        )
-        for party, port in ports()
-        if is_taken(port)
-    ]
+        return [*found, Finding("start", said)]
     failed = [file for folder in RUNS if (file := folder / "failed").is_file()]
     if failed:
         last = max(failed, key=lambda file: file.stat().st_mtime)
@@ -103,25 +91,7 @@ def check_this_machine() -> list[Finding]:
         )
         if words := error_in(text_of(last.parent / "keycloak" / "keycloak.log"), or_last=False):
             found.append(Finding("keycloak", f"the last error in its log: {words}"))
-    return [*found, *suspended_parties(database(RUNS[0]))]
-
-
-def ports() -> list[tuple[str, int]]:
-    """Return who needs which port.  Read with patterns, because the standard library has no YAML."""
-    parties = re.findall(r"^  (\S+): \{.*port: (\d+)", text_of(ROOT / "start/local.yaml"), re.MULTILINE)
-    keycloak = re.findall(r"^(?:HEALTH_)?PORT = (\d+)", text_of(ROOT / "start/keycloak/options.py"), re.MULTILINE)
-    return [*((party, int(port)) for party, port in parties), *(("Keycloak", int(port)) for port in keycloak)]
-
-
-def is_taken(port: int) -> bool:
-    """Return whether somebody listens on this port: tried by listening there for a moment."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection just closed is no hindrance
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            return error.errno == errno.EADDRINUSE
-        return False
+    return found
 
 
 def is_locked(file: Path) -> bool:
@@ -131,11 +101,6 @@ def is_locked(file: Path) -> bool:
         locks = [line.split() for line in text_of(Path("/proc/locks")).splitlines()]
         return any("FLOCK" in fields and fields[-3].rpartition(":")[2] == inode for fields in locks)
     return False
-
-
-def database(folder: Path) -> Path:
-    """Return the registry's database of a run."""
-    return folder / "data" / "authority-registry" / DATABASE
 
 
 # --- docker compose up ------------------------------------------------------------------------------------------------
@@ -150,30 +115,23 @@ def ask_docker() -> tuple[str, list[str]]:
 
 
 def check_containers(ids: list[str]) -> list[Finding]:
-    """Return which containers do not work, each with the last error in its log, and suspended parties."""
+    """Return which containers do not work, each with the last error in its log."""
     found: list[Finding] = []
-    working: list[str] = []
-    registry = ""
+    working = 0
     for one in json.loads(run("docker", "inspect", *ids)[1]) if ids else ():
         labels, state = one["Config"]["Labels"], one["State"]
         name, status = labels["com.docker.compose.service"], state["Status"]
         if labels.get("com.docker.compose.oneoff") == "True":
             continue
-        registry = one["Id"] if name == "registry" else registry
         healthy = status == "running" and state.get("Health", {}).get("Status", "healthy") == "healthy"
         if healthy or (name == "setup" and (status, state["ExitCode"]) == ("exited", 0)):
-            working.append(name)
+            working += 1
             continue
         words = state.get("Error") or error_in("".join(run("docker", "logs", "--tail", "200", one["Id"])[1:]))
         said = f"its container is {status}, exit status {state['ExitCode']}: {words}"
         found.append(Finding(name, said, f"docker compose logs {name}; docker compose up --wait"))
     found.sort(key=lambda finding: finding.about not in FIRST)
-    with tempfile.TemporaryDirectory() as folder:
-        for name in (DATABASE, f"{DATABASE}-wal"):  # what was changed last is in the second one, if there is one
-            run("docker", "cp", f"{registry}:/data/{name}", folder)
-        parties = suspended_parties(Path(folder, DATABASE))
-    causes = parties + found if "registry" in working else found + parties
-    return [Finding("containers", f"{len(working)} of {len(working) + len(found)} work"), *causes]
+    return [Finding("containers", f"{working} of {working + len(found)} work"), *found]
 
 
 def run(*command: str) -> tuple[int | None, str, str]:
@@ -198,27 +156,6 @@ def run(*command: str) -> tuple[int | None, str, str]:
 
 
 # --- either way -------------------------------------------------------------------------------------------------------
-
-
-def suspended_parties(file: Path) -> list[Finding]:
-    """Return the parties whose last change is a revocation: a start does not change that."""
-    if not file.is_file():
-        return []
-    try:
-        with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=1)) as connection:
-            rows = connection.execute("SELECT name, cause FROM changes WHERE kind = 'party' ORDER BY number")
-            causes = {str(name).split("/", 3)[-1]: cause for name, cause in rows}
-    except sqlite3.Error:
-        return [Finding("suspended", "not checked: the registry's database cannot be read")]
-    return [
-        Finding(
-            "suspended",
-            f"{name}: all its requests are refused, also after another start ({cause})",
-            f"zt party reinstate {name}   (while the system runs, once the code of {name} is the approved one)",
-        )
-        for name, cause in sorted(causes.items())
-        if cause and name != "authority/registry"  # the registry starts all the same
-    ]
 
 
 def error_in(log: str, *, or_last: bool = True) -> str:

@@ -11,13 +11,10 @@ from typing import Any
 
 import pytest
 
-from authorities.registry.state import Entry, State
-from registration.run_lock import RunError, exclusive_run
+from registration.run_lock import RunError
 from start import doctor
-from start.earlier_runs import data_folder, recording_failure
+from start.earlier_runs import recording_failure
 from tests.support.system import ROOT
-
-READER, REGISTRY = "spiffe://agents.example/agent/reader", "spiffe://agents.example/authority/registry"
 
 
 class Tree:
@@ -36,8 +33,8 @@ class Tree:
         (self._bin / "docker").write_text(f"#!/bin/sh\n{script}\n")
         (self._bin / "docker").chmod(0o755)
 
-    def containers(self, database: Path | None = None, **states: Mapping[str, Any]) -> None:
-        """Put one there with a container in each of these states, whose log has an error, and this database."""
+    def containers(self, **states: Mapping[str, Any]) -> None:
+        """Put one there with a container in each of these states, whose log has an error."""
         labels = {name: {"com.docker.compose.service": name} for name in states}
         told = [{"Id": name, "State": state, "Config": {"Labels": labels[name]}} for name, state in states.items()]
         self.docker(f"""
@@ -45,7 +42,6 @@ class Tree:
               compose) echo {" ".join(states)};;
               inspect) echo '{json.dumps(told)}';;
               logs) echo 'ERROR: the disk is full'; echo 'and then';;
-              cp) case "$2" in *.db) /bin/cp {database} "$3"/revocations.db;; *) exit 1;; esac;;
             esac""")
 
     def ask(self, *arguments: str) -> tuple[int, str]:
@@ -66,23 +62,11 @@ def tree(tmp_path: Path) -> Tree:
     return Tree(tmp_path)
 
 
-async def suspend(file: Path) -> None:
-    state = State(file)
-    async with state.open():
-        await state.change([Entry(("party", name), "a theft") for name in (READER, REGISTRY)])
-
-
 def test_without_a_fault_it_says_so_and_writes_nothing(tree: Tree) -> None:
     before = sorted(tree.root.rglob("*"))
 
     assert tree.ask()[0] == 0
     assert sorted(tree.root.rglob("*")) == before
-
-
-def test_all_ports_of_this_machine_are_read_from_the_projects_files() -> None:
-    numbers = {8101, 8102, 8103, 8104, 8105, 8106, 8107, 8108, 8109, 8443, 8543, 9000}
-
-    assert {port for _, port in doctor.ports()} == numbers
 
 
 def test_the_last_start_that_failed_is_the_cause_with_keycloaks_last_error(tree: Tree) -> None:
@@ -101,16 +85,6 @@ def test_the_last_start_that_failed_is_the_cause_with_keycloaks_last_error(tree:
     with recording_failure(folder) as runs:
         runs.set()
     assert tree.ask()[0] == 0
-
-
-async def test_a_suspended_party_is_a_cause_also_before_the_next_start(tree: Tree) -> None:
-    await suspend(data_folder(tree.root / "run", "authority/registry") / "revocations.db")
-    status, said = tree.ask()
-
-    assert (status, "authority/registry" in said) == (1, False)
-    assert "Repair: zt party reinstate agent/reader " in said
-    with exclusive_run(tree.root / "run"):
-        assert tree.ask()[0] == 1
 
 
 # --- containers -------------------------------------------------------------------------------------------------------
