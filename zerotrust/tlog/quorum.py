@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from zerotrust.tlog.checkpoint import Checkpoint, check_signed, checkpoint_of, cosignature_time
 from zerotrust.tlog.note import COSIGNATURE, ED25519, Note, VerifierKey, parse_verifier_key
@@ -66,85 +66,48 @@ def policy(text: str) -> TrustPolicy:
         raise InvalidLog(f"a policy of more than {MAX_LINES} lines")
     if _CONTROL.search(text):
         raise InvalidLog("a policy with control characters")
-    reader = _Reader()
+    found = TrustPolicy((), {}, {}, "")
     for number, line in enumerate(lines, 1):
-        if not (items := _BLANKS.sub(" ", line).strip(" ").split(" "))[0] or items[0].startswith("#"):
-            continue
-        try:
-            reader.read(items[0], items[1:])
-        except (ValueError, IndexError) as error:
-            raise InvalidLog(f"line {number} of the policy: {error}") from error
-    if reader.quorum is None:
+        words = [word for word in _BLANKS.split(line) if word]
+        if words and not words[0].startswith("#"):
+            try:
+                found = _with_line(found, words)
+            except ValueError as error:
+                raise InvalidLog(f"line {number} of the policy: {error}") from error
+    if not found.quorum:
         raise InvalidLog("the policy has no quorum line")
-    return TrustPolicy(tuple(reader.logs), reader.witnesses, reader.groups, reader.quorum, reader.addresses)
+    return found
 
 
-class _Reader:
-    def __init__(self) -> None:
-        self.logs: list[VerifierKey] = []
-        self.witnesses: dict[str, VerifierKey] = {}
-        self.addresses: dict[str, str] = {}
-        self.groups: dict[str, Group] = {}
-        self.quorum: str | None = None
-        self._members: set[str] = set()
-
-    def read(self, word: str, items: list[str]) -> None:
-        reading = {"log": self._log, "witness": self._witness, "group": self._group, "quorum": self._quorum}
-        if word not in reading:
-            raise InvalidLog(f"unknown: {word}")
-        reading[word](items)
-
-    def _log(self, items: list[str]) -> None:
-        vkey, *_ = _between(items, 1, 2)
-        self.logs.append(self._key(vkey, ED25519, [key.public for key in self.logs]))
-
-    def _witness(self, items: list[str]) -> None:
-        name, vkey, *address = _between(items, 2, 3)
-        key = self._key(vkey, COSIGNATURE, [key.public for key in self.witnesses.values()])
-        self.witnesses[self._new(name)] = key
-        if address:
-            self.addresses[name] = address[0]
-
-    def _group(self, items: list[str]) -> None:
-        name, least, *members = _between(items, 3, MAX_LINES)
-        if len(set(members)) < len(members) or self._members & set(members):
-            raise InvalidLog("a name that is a member twice")
-        for member in members:
-            self._known(member)
-        count = {"all": len(members), "any": 1}.get(least) or (int(least) if least.isascii() and least.isdigit() else 0)
-        if not 1 <= count <= len(members):
-            raise InvalidLog(f"not all, any or a number of its {len(members)} members: {least}")
-        self.groups[self._new(name)] = Group(count, tuple(members))
-        self._members |= set(members)
-
-    def _quorum(self, items: list[str]) -> None:
-        [name] = _between(items, 1, 1)
-        if self.quorum is not None:
-            raise InvalidLog("a second quorum")
-        if name != NONE:
-            self._known(name)
-        self.quorum = name
-
-    @staticmethod
-    def _key(text: str, kind: int, others: list[bytes]) -> VerifierKey:
-        key = parse_verifier_key(text)
-        if key.kind != kind:
-            raise InvalidLog(f"the key of {key.name} is of another type")
-        if key.public in others:
-            raise InvalidLog(f"the key of {key.name} is there twice")
-        return key
-
-    def _new(self, name: str) -> str:
-        if name == NONE or name in self.witnesses or name in self.groups:
-            raise InvalidLog(f"the name {name} is taken")
-        return name
-
-    def _known(self, name: str) -> None:
-        if name not in self.witnesses and name not in self.groups:
-            raise InvalidLog(f"{name} is not defined above")
+def _with_line(known: TrustPolicy, words: list[str]) -> TrustPolicy:
+    """Return the policy with one more line."""
+    named = {**known.witnesses, **known.groups}
+    match words:
+        case ["log", vkey] | ["log", vkey, _]:
+            return replace(known, logs=(*known.logs, _key(vkey, ED25519, known.logs)))
+        case ["witness", name, vkey, *address] if name not in {NONE, *named} and len(address) < 2:
+            key = _key(vkey, COSIGNATURE, known.witnesses.values())
+            addresses = {**known.addresses, **dict.fromkeys([name] if address else [], "".join(address))}
+            return replace(known, witnesses={**known.witnesses, name: key}, addresses=addresses)
+        case ["group", name, least, *members] if name not in {NONE, *named} and members and named.keys() >= {*members}:
+            count = {"all": len(members), "any": 1}.get(least) or (
+                int(least) if least.isascii() and least.isdigit() else 0
+            )
+            if not 1 <= count <= len(members):
+                raise InvalidLog(f"not all, any or a number of its {len(members)} members: {least}")
+            taken = [member for group in known.groups.values() for member in group.members]
+            if len({*taken, *members}) < len(taken) + len(members):
+                raise InvalidLog("a name that is a member twice")
+            return replace(known, groups={**known.groups, name: Group(count, tuple(members))})
+        case ["quorum", name] if not known.quorum and (name == NONE or name in named):
+            return replace(known, quorum=name)
+    raise InvalidLog(f"{' '.join(words)}: an unknown or repeated name, or not the words of this kind of line")
 
 
-def _between(items: list[str], least: int, most: int) -> list[str]:
-    if not least <= len(items) <= most:
-        raise InvalidLog("too few or too many words")
-    return items
+def _key(text: str, kind: int, others: Iterable[VerifierKey]) -> VerifierKey:
+    key = parse_verifier_key(text)
+    if key.kind != kind:
+        raise InvalidLog(f"the key of {key.name} is of another type")
+    if key.public in [other.public for other in others]:
+        raise InvalidLog(f"the key of {key.name} is there twice")
+    return key
