@@ -55,8 +55,8 @@ from zt.errors import STARTED_BY
 from zt.operators import Settings
 from zt.people import authority_client, browser, device
 from zt.people import sign_in as module
-from zt.people.authorities import REGISTRY, Place
-from zt.people.login import Client, Login, LoginError, Say
+from zt.people.authorities import Place
+from zt.people.login import Client, Login, LoginError
 
 READER: dict[str, Any] = {
     "name": "agent/reader",
@@ -380,21 +380,6 @@ def test_what_no_record_names_is_not_revoked_unless_in_advance(
     assert [what for what, *_ in registered.asked] == ["POST /revocations"] * 2
 
 
-def test_how_to_sign_in_is_told_on_standard_error_as_a_text_or_as_json(
-    zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def told(_client: Client, *, say: Say, hint: str) -> Login:
-        say("Sign in \x1b[31mhere", {"sign_in": "browser"})
-        return login_of("olga")
-
-    monkeypatch.setattr(browser, "sign_in", told)
-    registered.answers["GET /parties"] = (200, {"parties": []})
-
-    assert zt("party", "list").stderr == "Sign in \\x1b[31mhere\n"
-    shown = zt("party", "list", "--json")
-    assert (orjson.loads(shown.stderr), orjson.loads(shown.stdout)) == ({"sign_in": "browser"}, {"parties": []})
-
-
 # --- what goes wrong --------------------------------------------------------------------------------------------------
 
 
@@ -416,15 +401,6 @@ def test_an_answer_that_is_none_is_reported(zt: Zt, registered: Registered, answ
     registered.answers["GET /parties"] = (200, answer)
 
     assert failed(zt("party", "list")).startswith("The registry did not answer with JSON")
-
-
-def test_a_keycloak_that_is_away_is_reported(zt: Zt, registered: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def sign_in(_client: Client, **_more: object) -> Login:
-        raise httpx.ConnectError("All connection attempts failed")
-
-    monkeypatch.setattr(browser, "sign_in", sign_in)
-
-    assert failed(zt("party", "list")).startswith(f"Keycloak does not answer at {URL}/realms/agents (All connection")
 
 
 def test_an_answer_that_breaks_off_leaves_open_what_was_done(
@@ -566,29 +542,6 @@ def test_it_is_no_success_where_keycloak_or_the_registry_does_not_prove_who_it_i
 
 
 # --- where it looks ---------------------------------------------------------------------------------------------------
-
-
-def test_it_looks_where_the_registry_is_deployed() -> None:
-    settings = Settings(
-        user="",
-        device=False,
-        system=ROOT,
-        deployment=ROOT / "start" / "local.yaml",
-        ca=ROOT / "run" / "ca.pem",
-        issuer="",
-        journals=ROOT / "run" / "data",
-    )
-    found = settings.place()
-
-    assert (found.issuer, found.ca) == (f"{URL}/realms/agents", ROOT / "run" / "ca.pem")
-    assert found.address(REGISTRY) == f"https://{NAMES[0]}"
-    assert (found.registry, found.attestation) == (
-        "authority/registry",
-        ("authority/attestation", ATTESTATION, ("127.0.0.1", 8543)),
-    )
-    assert found.directory.names[found.address(REGISTRY)] == NAMES[0]
-    assert found.directory.parties[NAMES[0]] == NAMES[1]
-    assert found.directory.places[NAMES[0]] == ("127.0.0.1", 8106)
 
 
 def test_it_is_installed_as_a_script_that_finds_the_project_from_anywhere(tmp_path: Path) -> None:
