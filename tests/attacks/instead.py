@@ -75,6 +75,7 @@ HOOKS: dict[str, Hook] = {
     "answer-ends-with-token": gives(60.0),
     "answers-bounded": operand(2, DROP),
     "answer-has-an-end": argument(0, gives(60)),
+    "approval-line-escaped": argument(0, gives(code("line"))),
     "authorization-header-alone": condition(
         gives(
             code("was or name in {b'x-forwarded-access-token', b'x-forwarded-authorization', b'proxy-authorization'}")
