@@ -10,7 +10,7 @@ from authorities.registry.keycloak.admin import Administration, AdministrationEr
 from authorities.registry.keycloak.events import OURS
 from authorities.registry.notify import NOT_APPLICABLE, NOTIFIED, Notifier
 from authorities.registry.reasons import RegistryReason
-from authorities.registry.state import State
+from authorities.registry.state import SILENT, State
 from authorities.registry.stream import Stream
 from zerotrust.decision import Denied, Reason
 from zerotrust.revocation_list import Kind
@@ -29,11 +29,11 @@ DRIFT = "drift: "
 
 
 def _check_cause(cause: str) -> str:
-    """Refuse a cause that looks like Keycloak's, whose revocations a later event may reinstate, or like drift, after
-    which operators reinstate a party once its files are restored.
+    """Refuse a cause that looks like Keycloak's, whose revocations a later event may reinstate, like drift, after which
+    operators reinstate a party once its files are restored, or like a silence, which ends by itself.
     """
-    if cause.strip().casefold().startswith((OURS, DRIFT)):
-        raise ValueError(f"begins with {OURS!r} or {DRIFT!r}")
+    if cause.strip().casefold().startswith((OURS, DRIFT, SILENT)):
+        raise ValueError(f"begins with {OURS!r}, {DRIFT!r} or {SILENT!r}")
     return cause
 
 

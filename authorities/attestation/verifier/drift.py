@@ -78,11 +78,12 @@ class Drift:
         for small in target.small:
             small.watch(self._watch)
         self.check(target)
+        self._publish()
 
     def remove(self, target: Target) -> None:
         self._looked.pop(target, None)
-        if self._found.pop(target, ""):
-            self._publish()
+        self._found.pop(target, None)
+        self._publish()
 
     @property
     def drifted(self) -> dict[str, str]:
@@ -90,10 +91,10 @@ class Drift:
         return {target.party: files for target, files in self._found.items() if files}
 
     async def changes(self) -> AsyncIterator[dict[str, str]]:
-        """Yield `drifted` now, and again each time that it has changed."""
+        """Yield all parties that run, each with these files or "", now and again each time that this has changed."""
         while True:
             news = self._news
-            yield self.drifted
+            yield dict.fromkeys((target.party for target in self._found), "") | self.drifted
             await news.wait()
 
     async def wait_until_drifted(self, target: Target, seconds: float) -> None:
