@@ -145,13 +145,13 @@ async def test_a_slow_measurement_is_waited_for_and_a_slow_answer_of_another_kin
 ) -> None:
     caplog.set_level("INFO")
     workload, Client.slow, waits = Workload(), True, list[float]()
-    get = module._Latest.get
+    get = module._next
 
-    async def waited(latest: module._Latest, seconds: float) -> X509Context:
+    async def waited(sent: Any, seconds: float) -> X509Context:
         waits.append(seconds)
-        return await get(latest, seconds)
+        return await get(sent, seconds)
 
-    monkeypatch.setattr(module._Latest, "get", waited)
+    monkeypatch.setattr(module, "_next", waited)
     running = workload.running()
     opening = asyncio.ensure_future(running.__aenter__())
     await until(lambda: bool(waits))

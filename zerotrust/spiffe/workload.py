@@ -86,15 +86,21 @@ class Workload:
             await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
     async def _use_sent_svids(self, client: WorkloadApiClient) -> None:
-        """Return when an SVID could not be used.  Raises `WorkloadError` when the stream ends or is overdue.
+        """Return when an SVID could not be used.  Raises `WorkloadError` when the stream ends or is overdue."""
+        loop, sent = asyncio.get_running_loop(), asyncio.Queue[X509Context | Exception]()
 
-        The first SVID may take as long as attestation needs to measure this process on a busy machine.
-        """
-        sent = _Latest(asyncio.get_running_loop())
-        stream = client.stream_x509_contexts(sent.put, sent.fail, retry_connect=False)
-        wait: float = LONGEST_X509_SVID
+        def put(item: X509Context | Exception) -> None:
+            with suppress(RuntimeError):  # the loop has been closed
+                loop.call_soon_threadsafe(sent.put_nowait, item)
+
+        def fail(error: Exception) -> None:  # with the authority's words, which the client has only while it calls this
+            said = getattr(sys.exception(), "details", str)()
+            put(WorkloadError(f"{error}: {said}" if said else str(error)))
+
+        stream = client.stream_x509_contexts(put, fail, retry_connect=False)
+        wait: float = LONGEST_X509_SVID  # attestation measures this process first, which takes long on a busy machine
         try:
-            while self._use(svid := svid_of(await sent.get(wait))):
+            while self._use(svid := svid_of(await _next(sent, wait))):
                 wait = max((svid.not_after - time.time()) * OVERDUE, SECONDS_BETWEEN_TRIES)
         except WorkloadError as error:
             self._close_if_lost(client, error)
@@ -166,37 +172,15 @@ class Workload:
             client.close()
 
 
-class _Latest:
-    """Passes the latest item of a stream's thread to the event loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop, self._event = loop, asyncio.Event()
-        self._latest: X509Context | Exception | None = None
-
-    def put(self, latest: X509Context | Exception) -> None:
-        with suppress(RuntimeError):  # the loop has been closed
-            self._loop.call_soon_threadsafe(self._put, latest)
-
-    def fail(self, error: Exception) -> None:
-        """Pass an error on with the authority's words, which the client leaves out but has while it calls this."""
-        said = getattr(sys.exception(), "details", str)()
-        self.put(WorkloadError(f"{error}: {said}" if said else str(error)))
-
-    def _put(self, latest: X509Context | Exception) -> None:
-        self._latest = latest
-        self._event.set()
-
-    async def get(self, seconds: float) -> X509Context:
-        """Wait for a new item.  Raises `WorkloadError` for an error, and after `seconds`."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._event.wait()
-        except TimeoutError as error:
-            raise WorkloadError(f"no SVID: nothing new for {seconds:.0f} s") from error
-        self._event.clear()
-        if not isinstance(self._latest, X509Context):
-            raise WorkloadError(f"no SVID: {self._latest}")
-        return self._latest
+async def _next(sent: "asyncio.Queue[X509Context | Exception]", seconds: float) -> X509Context:
+    try:
+        async with asyncio.timeout(seconds):
+            item = await sent.get()
+    except TimeoutError:
+        item = TimeoutError(f"nothing new for {seconds:.0f} s")
+    if not isinstance(item, X509Context):
+        raise WorkloadError(f"no SVID: {item}") from item
+    return item
 
 
 def svid_of(context: X509Context) -> Svid:
