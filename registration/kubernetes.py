@@ -170,6 +170,8 @@ def _identity(registry: Registry, name: str) -> Object:
     namespace = OF_ATTESTATION if name == own.attestation else NAMESPACE
     # Keycloak tells the registry of ended sessions, and resolves the names of Services alone.
     further = [service(name)] if name == own.registry else []
+    if name == own.attestation:  # each node's verifier reports for that node alone
+        further = [f"{{{{ .NodeMeta.Name }}}}.{registry.dns_name(name)}"]
     selectors = [
         f"k8s:ns:{namespace}",
         f"k8s:sa:{label(name)}",

@@ -14,6 +14,7 @@ from registration.run_lock import running_process
 from zerotrust.authority.files.lock import LOCK, Lock, Rights, changes, files_within, load_lock
 from zerotrust.authority.files.reading import RegistryError
 from zerotrust.registry.model import Approved, Registry
+from zt.terminal import printable
 
 ROOT = Path(__file__).parents[1]
 SUSPENDED = "A running party whose files changed is suspended until you reinstate it."
@@ -55,14 +56,20 @@ def write(root: Path) -> str | None:
         return str(error)
     process = running_process(root / "run")
     if process and approved.files != found.files:  # first, because it would be overlooked below a long list
-        print(f"The system runs, as process {process}.\n{SUSPENDED}")
+        _say(f"The system runs, as process {process}.", SUSPENDED)
     if lines:
-        print("\n".join(["Approved:", *(f"  {line}" for line in lines)]))
+        _say("Approved:", *(f"  {line}" for line in lines))
     if differs:
-        print("\n".join(next_steps(runs=bool(process), code=approved.files != found.files)))
+        _say(*next_steps(runs=bool(process), code=approved.files != found.files))
     else:
-        print("Nothing to approve: nothing has changed since the last `make register`.")
+        _say("Nothing to approve: nothing has changed since the last `make register`.")
     return None
+
+
+def _say(*lines: str) -> None:
+    """Print lines, of which each stays one line: the names in them are what others have chosen."""
+    for line in lines:
+        print(printable(line).replace("\n", r"\n"))  # control: approval-line-escaped
 
 
 def next_steps(*, runs: bool, code: bool) -> list[str]:
@@ -128,4 +135,5 @@ def _sign(name: str, before: Iterable[str], now: Iterable[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(check(ROOT) if "--check" in sys.argv[1:] else write(ROOT))
+    wrong = check(ROOT) if "--check" in sys.argv[1:] else write(ROOT)
+    sys.exit(printable(wrong) if wrong else 0)

@@ -68,7 +68,7 @@ class Revocations:
         """Replace the state by that of change `number`, each subject with its cause, received in `parts` parts.
 
         It takes effect when the last part has come.  Raises `Gap` if a part is missing, and if the state is older than
-        the present one: an old state reinstates nothing.
+        the present one, or another one with its number: neither reinstates anything.
         """
         if self._number is not None and number < self._number:  # control: state-not-older
             raise Gap(f"state {number} is older than {self._number}")
@@ -80,6 +80,9 @@ class Revocations:
         now = self._clock()
         for subject, cause in revoked.items():  # the registry knows the times, and leaves out expired revocations
             self._coming.add(subject, cause, now)
+        # control: state-of-number-same
+        if part == parts and number == self._number and self._coming.lasting != self._all.lasting:
+            raise Gap(f"another state {number} than before")
         if part == parts:  # control: state-complete
             self._number, self._all, self._whole = number, self._coming, True
             self._coming, self._next_part = RevocationList(), (0, 0, 0)

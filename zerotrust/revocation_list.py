@@ -62,6 +62,11 @@ class RevocationList:
         if subject[0] == "before":
             del self._until[time_of(subject)[1]]
 
+    @property
+    def lasting(self) -> dict[Revocable, str]:
+        """The entries that do not expire: two lists of one number drop the others at different times."""
+        return {subject: cause for subject, cause in self.causes.items() if not lasts(subject)}
+
     def covers(self, subject: Revocable) -> bool:
         """Return whether the list has a later time for the same tokens."""
         until, whose = time_of(subject)

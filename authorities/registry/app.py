@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.types import ASGIApp
 
@@ -22,6 +22,7 @@ from authorities.registry.keycloak.backchannel_logout import PATH as LOGOUT_PATH
 from authorities.registry.keycloak.backchannel_logout import Logouts
 from authorities.registry.keycloak.events import Apply, Change
 from authorities.registry.keycloak.poll import change_applier
+from authorities.registry.nodes import node_of
 from authorities.registry.notify import Notifier
 from authorities.registry.operators import Parties
 from authorities.registry.policies import PATH as POLICY_AT
@@ -76,10 +77,14 @@ def _routes(authorities: Authorities) -> Routes:
     }
 
 
-class Drift(BaseModel):
-    """All parties that have drifted, each with the files that differ."""
+MOST_PARTIES = 500
+"""Parties that a report names; a machine runs a process for each."""
 
-    drifted: dict[str, str]
+
+class Report(BaseModel):
+    """All parties that run at a verifier's node, each with the files that differ from what was approved, or ""."""
+
+    parties: dict[str, str] = Field(max_length=MOST_PARTIES)
     at: float
     """The time of the report, in seconds since the epoch: a delayed report must not count as fresh."""
 
@@ -140,12 +145,14 @@ def create_app(
         return Response(status_code=204, headers=no_store)
 
     @app.post("/attestation")
-    async def attestation(drift: Drift) -> dict[str, Any]:
-        suspended = await parties.take_report(drift.drifted, drift.at)
-        for name in suspended:
-            await service.recorder.write(_change("drift", name, drift.drifted[name]))
-            if name == service.registry.authorities.policy and (why := published.lockout_advice(parties.cause(name))):
+    async def attestation(report: Report) -> dict[str, Any]:
+        made = await parties.take_report(node_of(current_peer(), service.registry), report.parties, report.at)
+        for action, name, cause in made:
+            await service.recorder.write(_change(action, name, cause))
+            of_policies = (action, name) == ("drift", service.registry.authorities.policy)
+            if of_policies and (why := published.lockout_advice(parties.cause(name))):
                 log.error("%s", why)
+        suspended = [name for action, name, _ in made if action == "drift"]
         return {"suspended": suspended, "read_from": service.snapshot.read_from}
 
     @app.post(POLICY_AT)
@@ -190,8 +197,8 @@ def _add_operator_routes(app: FastAPI, service: Service, parties: Parties, revoc
 
     @app.post("/parties/{name:path}/reinstate")
     async def reinstate(name: str) -> dict[str, Any]:
-        keycloak = await parties.reinstate(name)
-        await service.recorder.write(_change("reinstate", name))
+        keycloak, without = await parties.reinstate(name)
+        await service.recorder.write(_change("reinstate", name, without))
         return {"party": parties.describe(name), "keycloak": keycloak}
 
     @app.get("/revocations")

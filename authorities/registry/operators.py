@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from authorities.registry.keycloak.admin import Administration, AdministrationError, UnknownError
+from authorities.registry.nodes import Nodes
 from authorities.registry.notify import NOT_APPLICABLE, NOTIFIED, UNCONFIRMED, Notifier
 from authorities.registry.reasons import RegistryReason
 from authorities.registry.revocations import DRIFT
-from authorities.registry.state import State
+from authorities.registry.state import SILENT, State
 from authorities.registry.stream import Stream
+from zerotrust.audit.event_types import Action
 from zerotrust.decision import Denied
 from zerotrust.registry.model import Party
 from zerotrust.revocation_list import Revocable
@@ -26,6 +28,10 @@ NOT_FOR_ATTESTATION = (
 )
 
 
+Made = tuple[Action, str, str]
+"""A change that attestation made: its kind, the party, and the cause."""
+
+
 class Parties(Shielding):
     """Suspends and reinstates parties."""
 
@@ -33,26 +39,51 @@ class Parties(Shielding):
         """`own` is the name of the registry itself as a party."""
         super().__init__()
         self._own, self._stream, self._kept, self._realm, self._notifier = own, stream, kept, realm, notifier
-        self._drifted: dict[str, str] = {}
+        self._nodes = Nodes(kept)
         self._ran: dict[str, str | None] = {}
         """For each drifted party, the digest of the code that was approved when its drift began, and so is running."""
 
-    async def take_report(self, drifted: Mapping[str, str], at: float) -> list[str]:
-        """Take a report of all drifted parties, each with the files that differ.  Return the newly suspended parties.
+    async def take_report(self, node: str, found: Mapping[str, str], at: float) -> list[Made]:
+        """Take a node's report: all parties that run there, each with the files that differ.  Return what it changes.
 
-        `at`: the time of the report, in seconds since the epoch.  Each report has the whole state, so that a lost one
-        does not matter.  A suspension stays until an operator ends it, even if the file is restored.
+        `at`: the time of the report, in seconds since the epoch.  Each report has the whole state of its node, so that
+        a lost one does not matter.  A suspension stays until an operator ends it, even if the file is restored; a
+        refusal for silence ends with it.  Raises `Denied` for a node too many.
         """
-        parties = self._stream.snapshot.registry.parties
-        self._drifted = {name: why for name, why in drifted.items() if name in parties}
-        self._ran = {name: self._ran.get(name, self._approved_code(name)) for name in self._drifted}
-        new = [name for name in self._drifted if not self.cause(name)]
-        for name in new:
-            await self._revoke(name, f"{DRIFT}{drifted[name]}")  # control: drift-suspends
-            # The realm may be slow, and the next report has to be taken within a second.
-            self._notifier.notify_later(self._subject(name))
-        self._stream.note_read("attestation", time.monotonic() - max(0.0, time.time() - at))
-        return new
+        registry, age, made = self._stream.snapshot.registry, max(0.0, time.time() - at), list[Made]()
+        known = {name: files for name, files in found.items() if name in registry.parties}
+        await self._nodes.take(node, known, age, registry.freshness.revocations)
+        drifted, silent = self._nodes.drifted(), self._nodes.silent
+        self._ran = {name: self._ran.get(name, self._approved_code(name)) for name in drifted}
+        for name, files in drifted.items():
+            if not self.cause(name) or self._silenced(name):
+                await self._revoke(name, f"{DRIFT}{files}")  # control: drift-suspends
+                # The realm may be slow, and the next report has to be taken within a second.
+                self._notifier.notify_later(self._subject(name))
+                made.append(("drift", name, files))
+        for name in registry.parties:
+            if name in silent and not self.cause(name):  # control: silent-node-refused
+                cause = f"{SILENT}no report of node {silent[name]}, or its clock is behind"
+                await self._silence(name, cause)
+                made.append(("suspend", name, cause))
+            elif name not in silent and self._silenced(name):
+                await self._silence(name, None)
+                made.append(("reinstate", name, "its node reports"))
+        if not any(name in registry.parties and not self.cause(name) for name in self._nodes.awaited):
+            self._stream.note_read("attestation", time.monotonic() - age)
+        return made
+
+    def _silenced(self, name: str) -> bool:
+        return (self.cause(name) or "").startswith(SILENT)
+
+    async def _silence(self, name: str, cause: str | None) -> None:
+        """Refuse a party, or without a cause let it in again, unless that has changed since."""
+
+        def still_meant(current: str | None) -> bool:
+            silent = name in self._nodes.silent
+            return current is None and silent if cause else (current or "").startswith(SILENT) and not silent
+
+        await self._stream.change("party", self._id(name), cause, where=still_meant)
 
     async def suspend(self, name: str, cause: str, operator: str) -> str:
         """Revoke a party in the registry first, then at the realm.  Return the result of notifying the realm.
@@ -78,13 +109,14 @@ class Parties(Shielding):
         async with self._kept.turn_of(operator):
             await self._revoke(name, cause)
 
-    async def reinstate(self, name: str) -> str:
+    async def reinstate(self, name: str) -> tuple[str, str]:
         """Reinstate a party, unless it drifts or is suspended again before the realm is notified.
 
-        Return the result of notifying the realm.  Raises `Denied` while it has drifted, and if it is not registered.
+        Return the result of notifying the realm; and, for the record, the silent nodes that it ran at, which no longer
+        hold it back.  Raises `Denied` while it has drifted, and if it is not registered.
         """
         self._party(name)
-        if why := self._drifted.get(name):  # control: reinstated-without-drift
+        if why := self._nodes.drifted().get(name):  # control: reinstated-without-drift
             other = self._ran.get(name) != self._approved_code(name)
             advice = f"{name} runs other code than what is now approved: `make down`, then `make up`."
             raise Denied(RegistryReason.DRIFTED, why, advice=advice if other else None)
@@ -92,17 +124,18 @@ class Parties(Shielding):
 
         def still_meant(_cause: str | None = None) -> bool:
             # control: reinstated-still-without-drift
-            return self.since(name) == suspended and name not in self._drifted
+            return self.since(name) == suspended and name not in self._nodes.drifted()
 
         async with self._notifier.turn(self._subject(name)):
             if not still_meant():
-                return f"{NOT_APPLICABLE}: it was suspended again"
+                return f"{NOT_APPLICABLE}: it was suspended again", ""
             result = REINSTATED_ITSELF if name == self._own else await self._enable(name)
+            nodes = await self._nodes.forget(name)
             await self._stream.change("party", self._id(name), None, where=still_meant)
             if cause := self.cause(name):  # it was suspended again, which has to be the realm's last notification
                 await self._revoke(name, cause)
                 self._notifier.notify_later(self._subject(name))
-        return result
+        return result, f"without node {', '.join(nodes)}" if nodes else ""
 
     async def _revoke(self, name: str, cause: str) -> None:
         without = self._own, self._stream.snapshot.registry.authorities.attestation
@@ -133,15 +166,15 @@ class Parties(Shielding):
         """Return a party as operators see it.  Raises `Denied`."""
         snapshot = self._stream.snapshot
         party, approved, server = self._party(name), snapshot.approved.get(name), snapshot.outside.get(name)
-        cause = self.cause(name)
+        cause, drifted = self.cause(name), self._nodes.drifted()
         otherwise = "active" if party or server else "not enrolled"
         return {
             "name": name,
             "id": self._id(name),
             "keycloak": party.keycloak if party else "audience",
             "starts_chains": bool(party and party.starts_chains),
-            "state": "drifted" if name in self._drifted else "suspended" if cause else otherwise,
-            "cause": self._drifted.get(name) or cause,
+            "state": "drifted" if name in drifted else "suspended" if cause else otherwise,
+            "cause": drifted.get(name) or cause,
             "since": self.since(name),
             "follows_until": self._stream.follows_until(self._id(name)),
             "code": approved.code if approved else None,

@@ -6,6 +6,7 @@ from zerotrust.decision import ReasonCode
 class RegistryReason(ReasonCode):
     """The registry's own reasons."""
 
+    NODE_REFUSED = "node_refused", (403, "access_denied")
     DRIFTED = "drifted", (409, "invalid_request")
     WOULD_LOCK_OUT = "would_lock_out", (409, "invalid_request")
     REGISTRY_UNFIT = "registry_unfit", (409, "invalid_request")

@@ -10,7 +10,7 @@ from authorities.registry.keycloak.admin import Administration, AdministrationEr
 from authorities.registry.keycloak.events import OURS
 from authorities.registry.notify import NOT_APPLICABLE, NOTIFIED, Notifier
 from authorities.registry.reasons import RegistryReason
-from authorities.registry.state import State
+from authorities.registry.state import SILENT, State
 from authorities.registry.stream import Stream
 from zerotrust.decision import Denied, Reason
 from zerotrust.revocation_list import Kind
@@ -19,6 +19,8 @@ from zerotrust.shielded import Shielding, shielded
 SHOWN = 1000
 """Entries that an operator is shown: to serialize more would delay all other requests to the registry."""
 NOT_REVOKED = f"{NOT_APPLICABLE}: the user was not revoked"
+SERVICE_ACCOUNT = "service-account-"
+"""Before the id of a client that acts for itself, it makes the name of Keycloak's user for that client."""
 NOT_FOR_TOKENS = f"{NOT_APPLICABLE}: every party refuses the token and what was derived from it"
 
 
@@ -27,11 +29,11 @@ DRIFT = "drift: "
 
 
 def _check_cause(cause: str) -> str:
-    """Refuse a cause that looks like Keycloak's, whose revocations a later event may reinstate, or like drift, after
-    which operators reinstate a party once its files are restored.
+    """Refuse a cause that looks like Keycloak's, whose revocations a later event may reinstate, like drift, after which
+    operators reinstate a party once its files are restored, or like a silence, which ends by itself.
     """
-    if cause.strip().casefold().startswith((OURS, DRIFT)):
-        raise ValueError(f"begins with {OURS!r} or {DRIFT!r}")
+    if cause.strip().casefold().startswith((OURS, DRIFT, SILENT)):
+        raise ValueError(f"begins with {OURS!r}, {DRIFT!r} or {SILENT!r}")
     return cause
 
 
@@ -71,7 +73,9 @@ class OperatorRevocations(Shielding):
         could not undo it.  So an operator who revokes another one stays, and can reinstate.
         """
         kind, name = revocation.kind, await self._id(revocation)
-        if (kind, name) == ("user", operator):
+        # By its id, as Keycloak takes its name in any case.
+        own = await self._user_id(f"{SERVICE_ACCOUNT}{operator}") if operator.startswith("spiffe://") else operator
+        if kind == "user" and name == own:  # control: revokes-not-itself
             raise Denied(RegistryReason.WOULD_LOCK_OUT, revocation.name)
         notify = kind != "token"
         await self._change(kind, name, f"{revocation.cause} (operator {operator})", operator)
@@ -107,13 +111,15 @@ class OperatorRevocations(Shielding):
     async def _id(self, revocation: Revocation) -> str:
         if revocation.kind != "user":
             return revocation.name
-        try:
-            found = await self._realm.user_id(revocation.name)
-        except AdministrationError as error:
-            raise Denied(Reason.ISSUER_UNAVAILABLE, str(error)) from error
-        if found is None:
+        if (found := await self._user_id(revocation.name)) is None:
             raise Denied(RegistryReason.UNKNOWN_SUBJECT, f"Keycloak knows no user {revocation.name}")
         return found
+
+    async def _user_id(self, name: str) -> str | None:
+        try:
+            return await self._realm.user_id(name)
+        except AdministrationError as error:
+            raise Denied(Reason.ISSUER_UNAVAILABLE, str(error)) from error
 
     def latest(self) -> dict[str, Any]:
         """Return the latest revocations, their number in all, and how long ago each source was read."""

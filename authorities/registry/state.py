@@ -17,6 +17,10 @@ from zerotrust.decision import Denied, Reason
 from zerotrust.revocation_list import MOST_FORGOTTEN, Kind, Revocable, RevocationList
 from zerotrust.shielded import Shielding, shielded
 
+SILENT = "silent: "
+"""The prefix of the cause for which a party is refused while nothing is heard of its node.  That ends by itself, so the
+realm is not told."""
+
 _tables = sa.MetaData()
 _changes = sa.Table(
     "changes",
@@ -40,6 +44,12 @@ _documents = sa.Table(
     sa.Column("topic", sa.String, primary_key=True),
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("digest", sa.String, nullable=False),
+)
+_nodes = sa.Table(
+    "nodes",
+    _tables,
+    sa.Column("node", sa.String, primary_key=True),
+    sa.Column("party", sa.String, primary_key=True),
 )
 _realm = sa.Table("realm", _tables, sa.Column("id", sa.String, primary_key=True))
 
@@ -66,6 +76,8 @@ class State(Shielding):
         self._all, self._operators = RevocationList(), asyncio.Lock()
         self.pending: set[Revocable] = set()
         """The subjects of whose revocation the realm has still to be notified."""
+        self.nodes: dict[str, frozenset[str]] = {}
+        """The parties that run at each node, by the last report of its verifier; no node without any."""
 
     @asynccontextmanager
     async def turn_of(self, operator: str) -> AsyncIterator[None]:
@@ -106,6 +118,8 @@ class State(Shielding):
             for number, at, kind, name, cause in await connection.execute(sa.select(_changes).order_by("number")):
                 self._apply(number, at, (kind, name), cause)
             self.pending = {(kind, name) for kind, name in await connection.execute(sa.select(_pending))}
+            for node, party in await connection.execute(sa.select(_nodes)):
+                self.nodes[node] = self.nodes.get(node, frozenset()) | {party}
 
     def covers(self, subject: Revocable) -> bool:
         """Return whether a later time than this one is revoked for the same tokens."""
@@ -145,6 +159,19 @@ class State(Shielding):
         return first
 
     @shielded
+    async def note_parties(self, node: str, parties: Iterable[str]) -> None:
+        """Note which parties run at a node; return when that is on the disk."""
+        if (names := frozenset(parties)) == self.nodes.get(node, frozenset()):
+            return
+        async with self._engine.begin() as connection:
+            await connection.execute(sa.delete(_nodes).where(_nodes.c.node == node))
+            if names:
+                await connection.execute(sa.insert(_nodes), [{"node": node, "party": name} for name in names])
+        self.nodes = {known: its for known, its in self.nodes.items() if known != node} | (
+            {node: names} if names else {}
+        )
+
+    @shielded
     async def assign_numbers(self, digests: Mapping[str, str]) -> dict[str, int]:
         """Return the number of each document, by topic: the next number if its digest is not that of last time.
 
@@ -173,7 +200,8 @@ class State(Shielding):
             if (await connection.execute(sa.select(_realm.c.id))).scalar() == realm:
                 return set()
             # control: restart-repeats-suspensions
-            pending = {one for one in self.revoked if one[0] in ("user", "party") and one[1] != but}
+            suspended = [one for one, cause in self.revoked.items() if not cause.startswith(SILENT)]
+            pending = {one for one in suspended if one[0] in ("user", "party") and one[1] != but}
             await connection.execute(sa.delete(_realm))
             await connection.execute(sa.insert(_realm).values(id=realm))
             for kind, name in pending:

@@ -64,8 +64,6 @@ class Stream:
         self._numbers: dict[str, int] = {}
         self._followers, self._shares = Followers(), Quota()
         self._read_at: dict[str, float] = {}
-        self._sent: int | None = None
-        """The last change that is in force here and was sent; what is kept may be one step ahead, as it comes first."""
         self._requests: list[_Request] = []
         self._working: asyncio.Task[None] | None = None
         self._signed: tuple[int, x509.Certificate, asyncio.Task[list[str]]] | None = None
@@ -137,7 +135,6 @@ class Stream:
         first = await self._kept.change(entries)
         for number, entry in enumerate(entries, first):
             self._revocations.change(number, entry.subject, entry.cause)
-            self._sent = number
         for start in range(0, len(entries), CHANGES_IN_A_LINE):
             some = [(entry.subject, entry.cause) for entry in entries[start : start + CHANGES_IN_A_LINE]]
             self._followers.send(self._line(REVOCATIONS, all_changes(self._me, first + start, some)))
@@ -172,10 +169,9 @@ class Stream:
             self._followers.send(line)
 
     async def beat(self) -> None:
-        self._sent = self._kept.number
-        self._revocations.replace(self._sent, self._kept.revoked)
+        self._revocations.replace(self._kept.number, self._kept.revoked)
         while True:
-            self._revocations.confirm(self._sent, 0.0)
+            self._revocations.confirm(self._number, 0.0)
             try:
                 self._followers.send(self._heartbeat())
             except WorkloadError as error:  # without an SVID to sign with, no heartbeat: all parties refuse
@@ -217,11 +213,16 @@ class Stream:
 
     def _whole(self) -> asyncio.Task[list[str]]:
         """Return the present state in signed lines, made once for all followers that start at the same change."""
-        number, svid = self._kept.number, self._identity()
+        number, svid = self._number, self._identity()
         if self._signed is None or self._signed[:2] != (number, svid.certificate):
-            entries = list(self._kept.revoked.items())
+            entries = list(self._revocations.revoked.items())
             self._signed = number, svid.certificate, asyncio.create_task(_sign_state(number, entries, svid))
         return self._signed[2]
+
+    @property
+    def _number(self) -> int:
+        """The last change that is in force here and was sent; what is kept may be one step ahead, as it comes first."""
+        return self._kept.number if self._revocations.number is None else self._revocations.number
 
     @property
     def _me(self) -> str:
@@ -249,8 +250,7 @@ class Stream:
 
     def _heartbeat(self) -> str:
         documents = {kind.name: self._numbers[kind.name] for kind in self._current()}
-        numbers = documents | {REVOCATIONS.name: self._kept.number if self._sent is None else self._sent}
-        return self._line(HEARTBEAT, heartbeat(self._me, numbers, self.ages()))
+        return self._line(HEARTBEAT, heartbeat(self._me, documents | {REVOCATIONS.name: self._number}, self.ages()))
 
     def _line(self, kind: LineKind, payload: bytes) -> str:
         return sign(payload, self._identity(), kind=kind.type)

@@ -75,6 +75,7 @@ HOOKS: dict[str, Hook] = {
     "answer-ends-with-token": gives(60.0),
     "answers-bounded": operand(2, DROP),
     "answer-has-an-end": argument(0, gives(60)),
+    "approval-line-escaped": argument(0, gives(code("line"))),
     "authorization-header-alone": condition(
         gives(
             code("was or name in {b'x-forwarded-access-token', b'x-forwarded-authorization', b'proxy-authorization'}")
@@ -107,6 +108,7 @@ HOOKS: dict[str, Hook] = {
     "cosigned-by-a-quorum": condition(DROP),
     "delivered-once": WHOLE,
     "details-for-operators": gives(""),
+    "drift-of-all-nodes": call(0, gives(code("{*[*self._reports][-1:]}"))),
     "early-by-party": index(gives("everybody")),
     "environment-loads-no-code": condition(DROP),
     "exchange-cached-by-token": element(0, DROP),
@@ -155,6 +157,7 @@ HOOKS: dict[str, Hook] = {
     "model-tokens-at-most": gives_argument(0),
     "most-connections-give-way": element(0, DROP),
     "no-act-without-record": SKIP,
+    "node-from-certificate": returns("local"),
     "no-exchange-for-suspended-audience": element(1, DROP),
     "oldest-handshake-ends": returns(code("connection.close()")),
     "one-of-each-witness": WHOLE,

@@ -111,7 +111,7 @@ async def test_a_party_that_makes_itself_what_it_likes(target: Registered) -> Tr
     again.effect = spiffe_id(READER) not in target.revoked
     yield again.stopped_by("reinstated-without-drift")
     for peer in (workload(READER), workload(ORCHESTRATOR), NO_CERTIFICATE, workload("authority/attestation/evil")):
-        report: dict[str, Any] = {"drifted": {WRITER: "a rival"}, "at": time.time()}
+        report: dict[str, Any] = {"parties": {WRITER: "a rival"}, "at": time.time()}
         door = {"path": "/attestation", "body": report}
         tried = await target.send(REGISTRY, None, **door, peer=peer, reason=Reason.UNKNOWN_PEER)
         yield tried.stopped_by("peer-admitted-by-route")
@@ -154,7 +154,7 @@ async def _reported(target: Registered, drifted: dict[str, str]) -> None:
     """Attestation tells what it has found."""
     peer = workload("authority/attestation")
     assert (
-        await target.send(REGISTRY, None, path="/attestation", body={"drifted": drifted, "at": time.time()}, peer=peer)
+        await target.send(REGISTRY, None, path="/attestation", body={"parties": drifted, "at": time.time()}, peer=peer)
     ).handled
 
 

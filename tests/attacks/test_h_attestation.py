@@ -2,17 +2,20 @@
 
 import tempfile
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from authorities.attestation.local.launch import Launch
+from authorities.registry import nodes
 from authorities.registry.reasons import RegistryReason
-from tests.support.attack import DOORS, REGISTRY, Attempt, Target, Tries, attack
+from tests.support.attack import DOORS, REGISTRY, Attempt, Target, Tried, Tries, attack
 from tests.support.attack_launch import Machine, machine
 from tests.support.attack_registry import Registered, spiffe_id, with_registry
-from tests.support.ca import FOREVER, workload
+from tests.support.ca import FOREVER, verifier, workload
 from tests.support.launched import FETCH, FETCH_IN_A_FORK, READER, validated
 from tests.support.leaks import holds_token
 from zerotrust.spiffe.svid import Peer
@@ -109,7 +112,7 @@ async def test_code_that_changes_under_a_running_party(target: Registered) -> Tr
     reading = target.token(tool)
     assert (await target.send(tool, reading)).handled
     peer = workload("authority/attestation")
-    drifted = {"drifted": {reader: "agents/reader/main.py"}, "at": time.time()}
+    drifted = {"parties": {reader: "agents/reader/main.py"}, "at": time.time()}
     assert (await target.send(REGISTRY, None, path="/attestation", body=drifted, peer=peer)).handled
     yield await target.send(tool, reading, by=("drift-suspends", "caller-not-revoked"))
     yield await target.send("inference", target.token("inference"), by=("drift-suspends", "caller-not-revoked"))
@@ -120,8 +123,57 @@ async def test_code_that_changes_under_a_running_party(target: Registered) -> Tr
     yield again.stopped_by("reinstated-without-drift")
     if not again.effect:  # what is put back is not trusted again by itself
         assert spiffe_id(reader) in target.clients.disabled
-        await target.send(REGISTRY, None, path="/attestation", body={"drifted": {}, "at": time.time()}, peer=peer)
+        await target.send(REGISTRY, None, path="/attestation", body={"parties": {}, "at": time.time()}, peer=peer)
         yield await target.send(tool, reading, by=("drift-suspends", "caller-not-revoked"))
+
+
+async def _report(target: Registered, peer: Peer, parties: dict[str, str], **expected: Any) -> Tried:
+    body = {"parties": parties, "node": "local", "at": time.time()}
+    return await target.send(REGISTRY, None, path="/attestation", body=body, peer=peer, **expected)
+
+
+async def _reinstated(target: Registered, reader: str) -> Tried:
+    path = f"/parties/{reader}/reinstate"
+    tried = await target.send(REGISTRY, target.operating(), path=path, body={}, reason=RegistryReason.DRIFTED)
+    tried.effect = spiffe_id(reader) not in target.revoked
+    return tried
+
+
+@attack(553, with_registry)
+async def test_another_nodes_verifier_clears_a_drift(target: Registered) -> Tries:
+    reader = "agent/reader"
+    assert (await _report(target, verifier("a"), {reader: "agents/reader/main.py"})).handled
+    for parties in {}, {reader: ""}:
+        assert (await _report(target, verifier("b"), parties)).handled
+        yield await _reinstated(target, reader)
+
+
+@attack(554, with_registry)
+async def test_a_verifier_speaks_for_another_node(target: Registered) -> Tries:
+    """By what it says in its report; its certificate names no node, or several."""
+    reader = "agent/reader"
+    assert (await _report(target, verifier("local"), {reader: "agents/reader/main.py"})).handled
+    for peer in verifier(), verifier("b", "local"):
+        tried = await _report(target, peer, {}, reason=RegistryReason.NODE_REFUSED)
+        tried.effect = (await _reinstated(target, reader)).effect
+        yield tried
+
+
+@attack(555, with_registry)
+async def test_the_verifier_of_a_node_is_silenced(target: Registered) -> Tries:
+    """Nobody would notice that code changes there, while another node's verifier goes on to report."""
+    tool, clock = "tool/documents", SimpleNamespace(now=0.0)
+    reading = target.token(tool)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nodes, "time", SimpleNamespace(monotonic=lambda: clock.now))
+        assert (await _report(target, verifier("b"), {"agent/reader": ""})).handled
+        assert (await target.send(tool, reading)).handled
+        for _ in range(5):
+            clock.now += 1
+            assert (await _report(target, verifier("a"), {"agent/writer": ""})).handled
+        yield await target.send(tool, reading, by=("silent-node-refused", "caller-not-revoked"))
+        assert (await _report(target, verifier("b"), {"agent/reader": ""})).handled
+        assert (await target.send(tool, reading)).handled
 
 
 @attack(97, machine)

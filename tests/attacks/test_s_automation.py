@@ -116,6 +116,15 @@ async def test_a_party_that_operates_suspends_itself(target: Registered) -> Trie
     yield tried
 
 
+@attack(550, with_registry)
+async def test_a_party_that_operates_revokes_itself(target: Registered) -> Tries:
+    """By the user that Keycloak keeps for it, whose name is known."""
+    body = {"kind": "user", "name": f"service-account-{ITSELF}", "cause": "x"}
+    tried = await target.send(REGISTRY, operating(target, scope="registry.revoke"), path="/revocations", body=body)
+    tried.effect = tried.answer.status_code == 200
+    yield tried
+
+
 @attack(510, with_registry)
 async def test_an_operator_and_a_party_that_operates_end_each_other(target: Registered) -> Tries:
     """The party has asked who olga is, and before Keycloak answers, she suspends it."""

@@ -1,7 +1,9 @@
 """S. Operators, terminals, sessions: who keeps an operator out, or has their terminal do something."""
 
 import asyncio
+import contextlib
 import io
+import shutil
 import ssl
 from contextlib import suppress
 from dataclasses import replace
@@ -12,16 +14,20 @@ import httpx
 import pytest
 from rich.errors import MarkupError
 
+from registration import register
+from registration.derive import as_text
 from start import program
 from testkit.browser import destination
 from testkit.issuer import ISSUER, metadata
 from tests.support.attack import REGISTRY, Attempt, Scene, Tries, attack
 from tests.support.attack_registry import Registered, with_registry
 from tests.support.records import CALLER
+from tests.support.system import ROOT, registry
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller, Decided
 from zerotrust.audit.event_types import Request
 from zerotrust.audit.forms import sanitize
+from zerotrust.authority.files.lock import LOCK, load_lock
 from zerotrust.decision import Reason
 from zt import show
 from zt.audit.trail import trail
@@ -80,6 +86,40 @@ async def test_a_code_of_somebody_else_is_sent_to_zt(listening: Listening) -> Tr
     for back in ({"state": "guessed", "iss": ISSUER}, {"state": "", "iss": "https://attacker.test"}):
         told = await listening.sent(code="stolen", **back)
         yield Attempt(told, "stolen" in listening.redeemed)
+
+
+class Approving(Scene):
+    """A copy of the project, whose owner runs `make register`."""
+
+    def __init__(self, place: Path) -> None:
+        super().__init__(place)
+        self.root = place / "project"
+        for folder in [*{one for name in registry().measured for one in registry().parties[name].code}, "policies"]:
+            shutil.copytree(ROOT / folder, self.root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "start", self.root / "start", ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("registry.yaml", "docker-compose.yml"):
+            shutil.copy(ROOT / name, self.root)
+
+    def shown(self) -> str:
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            wrong = register.write(self.root)
+        return out.getvalue() + (wrong or "")
+
+
+@attack(552, Approving)
+async def test_a_file_name_that_repaints_the_terminal(owner: Approving) -> Tries:
+    """Of a back door in a party's folder; or of a file that only the lock of the same commit has."""
+    name = "agents/reader/zz\x1b[40A\x1b[J\nNothing to approve.\x1b[8m.py"
+    await asyncio.to_thread(owner.shown)
+    (owner.root / name).touch()
+    shown = await asyncio.to_thread(owner.shown)
+    by = "measured-name-printable and approval-line-escaped"
+    yield Attempt("as it is", "\x1b" in shown or "\nNothing" in shown).stopped_by(by)
+    (owner.root / name).unlink()
+    lock = load_lock(owner.root / LOCK)
+    (owner.root / LOCK).write_text(as_text(lock.model_copy(update={"files": lock.files | {name: "0" * 64}})))
+    shown = await asyncio.to_thread(owner.shown)
+    yield Attempt("as it is", "\x1b" in shown or "\nNothing" in shown).stopped_by("approval-line-escaped")
 
 
 class Arguments(Scene):

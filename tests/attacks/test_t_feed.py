@@ -9,10 +9,14 @@ from tests.support.attack import Attempt, Target, Tries, attack
 from tests.support.attack_registry import Registered, spiffe_id, with_registry
 from tests.support.ca import REGISTRY_PARTY, the_ca
 from tests.support.feed import beat, following, policy_line, registry_line
+from tests.support.feed import line as made
 from tests.support.policies import signed
 from tests.support.system import POLICY, Wire, svid_of
+from zerotrust.registry.events import state
 from zerotrust.registry.feed import PATH, RegistryFeed
+from zerotrust.registry.topics import REVOCATIONS
 from zerotrust.revocation import Gap
+from zerotrust.revocation_list import Revocable
 from zerotrust.spiffe.statement import InvalidStatement
 from zerotrust.spiffe.svid import Peer
 
@@ -56,6 +60,17 @@ async def test_stricter_policies_that_never_reach_a_party(target: Target) -> Tri
     feed = following(target.system.snapshot)
     follow(feed, beat(policy=2))
     yield Attempt("refused", feed.revocations.fresh and feed.policy.document == POLICY)
+
+
+@attack(551)
+async def test_another_state_with_the_same_number(target: Target) -> Tries:
+    """In one line or in two, over a feed that was opened again."""
+    lost: Revocable = ("party", spiffe_id("agent/reader"))
+    for parts in 1, 2:
+        feed = following(target.system.snapshot, 7, {lost: "drift"})
+        lines = [state(spiffe_id(REGISTRY_PARTY), 7, {}, part + 1, parts) for part in range(parts)]
+        follow(feed, *(made(REVOCATIONS, one) for one in lines), beat(7))
+        yield Attempt("refused", feed.revocations.fresh and lost not in feed.revocations.revoked)
 
 
 @attack(192)

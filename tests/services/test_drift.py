@@ -76,7 +76,7 @@ async def test_a_changed_file_is_noticed_at_once_told_by_name_and_forgotten_when
 
     assert "agent/reader" in await probe.run(FETCH_X509)
     listening.cancel()
-    assert told == [{}, {"agent/reader": "agents/reader/helper.py"}, {}]
+    assert [state["agent/reader"] for state in told] == ["", "agents/reader/helper.py", ""]
     events = [line for line in log_of(authority.site.run_dir) if line["event"] in {"drifted", "restored"}]
     assert [(line["event"], line.get("changed")) for line in events] == [
         ("drifted", "agents/reader/helper.py"),

@@ -165,7 +165,7 @@ async def test_of_an_authority_it_is_said_what_its_suspension_does_not_do_and_it
     assert answer["party"]["state"] == "suspended"
     assert answer["keycloak"].startswith("not applicable: ")
     assert told in answer["keycloak"]
-    report = {"drifted": {}, "at": time.time()}
+    report = {"parties": {}, "at": time.time()}
     refused = await authority.ask("POST", "/attestation", report, peer=workload(ATTESTATION_PARTY))
     assert (refused.status_code == 200) == (name == NAME)  # without its reports nothing is fresh
 

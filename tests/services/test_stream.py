@@ -17,7 +17,9 @@ from authorities.registry.state import Entry
 from authorities.registry.stream import Stream
 from tests.support.issuer import Issuer
 from tests.support.registry_authority import FOLLOWER, OPENING, READERS_ID, Follower, read, streaming
+from zerotrust.registry.events import RevocationEvents
 from zerotrust.registry.topics import HEARTBEAT, REGISTRY
+from zerotrust.revocation import Revocations
 
 SECONDS = 30
 """A net: nothing waits for it."""
@@ -236,3 +238,30 @@ async def test_a_heartbeat_between_the_disk_and_the_followers_names_what_was_sen
     assert not beating.done()
     assert read(stream._heartbeat())["numbers"] == read(before)["numbers"]
     beating.cancel()
+
+
+async def test_a_follower_that_begins_between_the_disk_and_the_others_gets_what_was_sent_and_then_the_change(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its state, its first heartbeat and the next change must fit, or it forgets everything."""
+    write, written, go_on = stream._kept.change, asyncio.Event(), asyncio.Event()
+
+    async def slow(entries: Sequence[Entry]) -> int:
+        number = await write(entries)
+        written.set()
+        await go_on.wait()
+        return number
+
+    monkeypatch.setattr(stream._kept, "change", slow)
+    changing = asyncio.create_task(stream.change("user", "u", "x"))
+    await written.wait()
+    lines = stream.follow(READERS_ID, time.time() + 600)
+    first = [read((await anext(lines)).rstrip()) for _ in range(OPENING)]
+    go_on.set()
+    await changing
+    follower = Revocations(clock=time.monotonic)
+
+    RevocationEvents(follower).take(first[-2])
+    follower.confirm(first[-1]["numbers"]["revocations"], 0.0)
+    RevocationEvents(follower).take(read((await anext(lines)).rstrip()))
+    assert follower.revoked == {("user", "u"): "x"}

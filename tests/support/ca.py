@@ -45,8 +45,15 @@ def holder(token: str | None, *, at: str) -> Peer:
 
 
 def workload(party: str) -> Peer:
-    """That party at the other end of a connection."""
-    return Peer(f"spiffe://{TRUST_DOMAIN}/{party}", FOREVER)
+    """That party at the other end of a connection; attestation as the verifier of a node."""
+    return verifier("local") if party == "authority/attestation" else Peer(f"spiffe://{TRUST_DOMAIN}/{party}", FOREVER)
+
+
+def verifier(*nodes: str) -> Peer:
+    """The verifier whose certificate names these nodes."""
+    name = f"attestation.authority.{TRUST_DOMAIN}"
+    names = name, *(f"{node}.{name}" for node in nodes)
+    return Peer(f"spiffe://{TRUST_DOMAIN}/authority/attestation", FOREVER, names)
 
 
 NO_CERTIFICATE = Peer(None, FOREVER)

@@ -18,7 +18,7 @@ from authorities.registry.policies import PATH as POLICY_AT
 from authorities.registry.state import Entry, State
 from authorities.registry.stream import Stream
 from testkit.issuer import USERS_PRIVATE_KEY
-from tests.support.ca import NO_CERTIFICATE, the_ca, workload
+from tests.support.ca import NO_CERTIFICATE, the_ca, verifier, workload
 from tests.support.issuer import Issuer
 from tests.support.policies import AUTHORITY as POLICY_AUTHORITY
 from tests.support.policies import keep, signed
@@ -142,13 +142,13 @@ class Authority:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    async def report(self, drifted: dict[str, str], at: float | None = None) -> list[str]:
-        """What attestation says is not as it was approved."""
+    async def report(self, parties: dict[str, str], at: float | None = None, *, node: str = "local") -> list[str]:
+        """What a verifier says runs at its node, and differs from what was approved."""
         answer = await self.ask(
             "POST",
             "/attestation",
-            {"drifted": drifted, "at": time.time() if at is None else at},
-            peer=workload(ATTESTATION_PARTY),
+            {"parties": parties, "at": time.time() if at is None else at},
+            peer=verifier(node),
         )
         assert answer.status_code == 200, answer.text
         return list(answer.json()["suspended"])

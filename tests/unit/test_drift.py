@@ -3,15 +3,18 @@
 import asyncio
 import errno
 import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 
+from authorities.attestation.verifier import drift as drifting
 from authorities.attestation.verifier.drift import Drift
 from authorities.attestation.verifier.measure import Files, MeasuredFile
 from authorities.attestation.verifier.target import Code, SharedRoot, Target
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ async def test_a_change_is_reported_while_it_lasts(drift: Drift, folder: Path, n
     one = target(folder, shared(folder))
     await drift.add(one)
     changes = drift.changes()
-    assert await anext(changes) == {}
+    assert await anext(changes) == {"agent/one": ""}
 
     (folder / name).write_text("changed")
     found = await anext(changes)
@@ -53,7 +56,7 @@ async def test_a_change_is_reported_while_it_lasts(drift: Drift, folder: Path, n
 
     assert list(found) == ["agent/one"]
     assert name in found["agent/one"]
-    assert await anext(changes) == {}
+    assert await anext(changes) == {"agent/one": ""}
 
 
 async def test_what_differed_before_it_was_added_is_drift_at_once(drift: Drift, folder: Path) -> None:
@@ -110,3 +113,56 @@ async def test_waiting_ends_with_drift(drift: Drift, folder: Path) -> None:
 
     await waiting
     assert drift.drifted
+
+
+class Slow(SharedRoot):
+    """Files on a slow disk."""
+
+    def __init__(self) -> None:
+        super().__init__([], [], {}, ())
+        self.looks, self.go_on = 0, threading.Event()
+
+    def look(self) -> None:
+        self.looks += 1
+        self.go_on.wait()
+
+
+async def test_a_measurement_goes_on_when_its_caller_gives_up_and_the_next_caller_gets_its_result_once(
+    drift: Drift, folder: Path
+) -> None:
+    slow = Slow()
+    one = target(folder, slow)
+    slow.go_on.set()
+    await drift.add(one)
+    slow.go_on.clear()
+    for _ in range(3):
+        caller = asyncio.create_task(drift.measure(one))
+        await until(lambda: slow.looks == 2)
+        caller.cancel()
+        await asyncio.wait([caller])
+        assert caller.cancelled()
+    seen = drift._looked[one]
+    slow.go_on.set()
+    await until(lambda: drift._looked[one] > seen)
+
+    await drift.measure(one)
+    assert slow.looks == 2
+    await drift.measure(one)
+    assert slow.looks == 3
+
+
+async def test_a_measurement_that_nobody_has_waited_for_is_not_kept(
+    drift: Drift, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drifting, "SECONDS_KEPT", 0)
+    slow = Slow()
+    one = target(folder, slow)
+    slow.go_on.set()
+    await drift.add(one)
+    caller = asyncio.create_task(drift.measure(one))
+    await until(lambda: slow.looks == 2)
+    caller.cancel()
+
+    await until(lambda: not drift._measuring)
+    await drift.measure(one)
+    assert slow.looks == 3

@@ -225,7 +225,9 @@ async def test_new_versions_are_used_together_and_from_the_heartbeat_that_names_
 
         there.lines.put_nowait(beat(1, registry=2, policy=2))
         await until(lambda: len(used) == 2)
-        for sent in whole(OTHER, 1, registry=2, policy=STRICTER, policies=2):  # the same again is no news
+        for sent in whole(
+            OTHER, 1, {ALICE: "a theft"}, registry=2, policy=STRICTER, policies=2
+        ):  # the same again is no news
             there.lines.put_nowait(sent)
         there.lines.put_nowait(event(one_change(ME, 2, ALICE, None)))
         await until(lambda: there.revocations.number == 2)

@@ -74,6 +74,8 @@ def test_each_identity_needs_account_image_and_the_word_of_our_verifier(registry
         spec = found[label(name)]["spec"]
         assert spec["spiffeIDTemplate"] == registry.id(name)
         assert registry.dns_name(name) in spec["dnsNameTemplates"]
+        of_node = f"{{{{ .NodeMeta.Name }}}}.{registry.dns_name(name)}"
+        assert (of_node in spec["dnsNameTemplates"]) == (name == registry.authorities.attestation)
         assert spec["workloadSelectorTemplates"] == [
             f"k8s:ns:{kubernetes.OF_ATTESTATION if name == registry.authorities.attestation else kubernetes.NAMESPACE}",
             f"k8s:sa:{label(name)}",

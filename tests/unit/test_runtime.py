@@ -230,7 +230,7 @@ async def report(snapshot: RegistrySnapshot) -> None:
     """As attestation: everything is as it was approved."""
     async with caller(snapshot, "authority/attestation") as http:
         answer = await http.post(
-            f"{snapshot.addresses[REGISTRY_PARTY]}/attestation", json={"drifted": {}, "at": time.time()}
+            f"{snapshot.addresses[REGISTRY_PARTY]}/attestation", json={"parties": {}, "at": time.time()}
         )
         assert answer.json()["suspended"] == []
 

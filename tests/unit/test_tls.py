@@ -313,6 +313,7 @@ async def test_intermediates_are_shown_and_lead_to_an_authority() -> None:
     server = server_context(first.svid(READER), certificate_needed=True)
     joined = met(server, client_context(second.svid(WRITER), PARTIES))
     assert joined.server.peer.id == id_of(WRITER)  # type: ignore[attr-defined]
+    assert joined.server.peer.dns_names == ("writer.agent.agents.example",)  # type: ignore[attr-defined]
     with pytest.raises(ssl.SSLCertVerificationError):
         met(server, client_context(CA(above=CA(path_length=1)).svid(WRITER, trusts=[root]), PARTIES))
 

@@ -18,7 +18,7 @@ from spiffe.workloadapi.x509_context import X509Context
 from tests.support.ca import CA, TRUST_DOMAIN, the_ca
 from tests.support.waiting import until
 from zerotrust.spiffe import workload as module
-from zerotrust.spiffe.svid import Svid, WorkloadError
+from zerotrust.spiffe.svid import LONGEST_X509_SVID, Svid, WorkloadError
 from zerotrust.spiffe.workload import Workload
 
 PARTY = "agent/reader"
@@ -34,6 +34,8 @@ class Client:
     """How often it was asked for a certificate, how often it was away before, and how long they live, in seconds."""
     key: Any = None
     """Another key than the certificate's."""
+    slow = False
+    """Whether attestation still measures."""
     trusts = True
     """Whether there is a bundle."""
 
@@ -48,16 +50,16 @@ class Client:
         assert audience == {AUDIENCE}
         for do in self.meanwhile:
             do()
-        if Client.fails == "to answer":
-            raise PySpiffeError("away")
+        if Client.fails.startswith("to answer"):
+            raise PySpiffeError(f"away ({Client.fails.removeprefix('to answer: ')})")
         return SimpleNamespace(token=f"token {Client.opened.index(self)}", expiry=time.time() + Client.jwt_life)
 
     def stream_x509_contexts(self, on_success: Any, on_error: Any, *, retry_connect: bool) -> Any:
         assert not retry_connect
         self.send, Client.asked = on_success, Client.asked + 1
         if Client.asked <= Client.away:
-            on_error(PySpiffeError("away"))
-        else:
+            on_error(PySpiffeError("away (StatusCode.UNAVAILABLE)"))
+        elif not Client.slow:
             on_success(context())
         return SimpleNamespace(cancel=lambda: setattr(self, "followed", False))
 
@@ -82,7 +84,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Client]:
     monkeypatch.setattr(module, "SECONDS_BETWEEN_TRIES", 0.01)
     Client.opened, Client.fails = [], ""
     Client.asked, Client.away, Client.life, Client.key, Client.trusts = 0, 0, 120.0, None, True
-    Client.jwt_life = 60.0
+    Client.jwt_life, Client.slow = 60.0, False
     return Client.opened
 
 
@@ -96,9 +98,15 @@ async def test_a_process_keeps_one_connection_until_it_closes_it(opened: list[Cl
 
 
 @pytest.mark.parametrize(
-    ("fails", "why", "left"), [("to answer", "away", [False, True]), ("to open", "no socket", [True])]
+    ("fails", "why", "left"),
+    [
+        ("to answer: StatusCode.UNAVAILABLE", "away", [False, True]),
+        ("to answer: StatusCode.DEADLINE_EXCEEDED", "away", [True]),
+        ("to answer: StatusCode.PERMISSION_DENIED", "away", [True]),
+        ("to open", "no socket", [True]),
+    ],
 )
-async def test_what_has_failed_is_closed_and_the_next_call_opens_another(
+async def test_a_connection_that_is_lost_is_closed_and_the_next_call_opens_another(
     opened: list[Client], fails: str, why: str, left: list[bool]
 ) -> None:
     workload, Client.fails = Workload(), fails
@@ -120,7 +128,7 @@ async def test_a_call_that_fails_late_closes_its_own_connection_and_not_its_succ
         workload._client = cast("Any", Client(default_timeout=module.SECONDS_TO_WAIT))
 
     opened[0].meanwhile.append(another_call_has_failed_before)
-    Client.fails = "to answer"
+    Client.fails = "to answer: StatusCode.UNAVAILABLE"
     with pytest.raises(WorkloadError):
         await workload.assertion(AUDIENCE)
     Client.fails = ""
@@ -130,6 +138,36 @@ async def test_a_call_that_fails_late_closes_its_own_connection_and_not_its_succ
 
 
 # certificates
+
+
+async def test_a_slow_measurement_is_waited_for_and_a_slow_answer_of_another_kind_does_not_end_it(
+    opened: list[Client], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    workload, Client.slow, waits = Workload(), True, list[float]()
+    get = module._next
+
+    async def waited(sent: Any, seconds: float) -> X509Context:
+        waits.append(seconds)
+        return await get(sent, seconds)
+
+    monkeypatch.setattr(module, "_next", waited)
+    running = workload.running()
+    opening = asyncio.ensure_future(running.__aenter__())
+    await until(lambda: bool(waits))
+    Client.fails = "to answer: StatusCode.DEADLINE_EXCEEDED"
+    for _ in range(module.THREADS + 1):
+        with pytest.raises(WorkloadError):
+            await workload.assertion(AUDIENCE)
+    assert not opening.done()
+    opened[0].send(context())
+    await opening
+    await until(lambda: len(waits) == 2)
+
+    assert (Client.asked, [client.open for client in opened]) == (1, [True])
+    assert waits == [LONGEST_X509_SVID, pytest.approx(0.9 * Client.life, rel=0.2)]
+    assert [message.partition(":")[0] for message in caplog.messages] == ["waiting for the first SVID"]
+    await running.__aexit__(None, None, None)
 
 
 async def test_where_somebody_cannot_go_on_with_a_new_certificate_the_others_do_and_another_one_is_asked_for(
@@ -162,7 +200,7 @@ async def test_a_process_waits_for_its_first_certificate_and_says_why(
         assert workload.svid.id == f"spiffe://{the_ca().trust_domain}/{PARTY}"
         assert Client.asked == 3
         assert time.monotonic() - before >= 2 * module.SECONDS_BETWEEN_TRIES
-    assert caplog.messages == ["no SVID: away"] * 2
+    assert caplog.messages == ["no SVID: away (StatusCode.UNAVAILABLE)"] * 2
     await until(lambda: len(asyncio.all_tasks()) == 1)
     assert [(client.open, client.followed) for client in opened] == [(False, False)] * 3
 

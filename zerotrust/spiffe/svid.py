@@ -83,6 +83,8 @@ class Peer:
     """Its SPIFFE ID; None where it showed no certificate."""
     until: float
     """When the first of both certificates expires, in seconds since the epoch; the connection ends then."""
+    dns_names: tuple[str, ...] = ()
+    """The DNS names in its certificate."""
 
 
 NO_PEER = Peer(None, 0.0)

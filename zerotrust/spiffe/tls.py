@@ -71,7 +71,8 @@ class ExpiringTLS(CountingTLS):
         # control: certificate-lifetime
         if end - begin > self.longest:  # this limits the use of a stolen authority key
             raise NotAnSvid(f"a certificate of {end - begin:.0f} s; the longest allowed is {self.longest:.0f} s")
-        return Peer(name, min(self.local_not_after, end))
+        dns_names = (value for kind, value in shown["subjectAltName"] if kind == "DNS")
+        return Peer(name, min(self.local_not_after, end), (*dns_names,))
 
     def read(self, *arguments: Any) -> Any:
         got = super().read(*arguments)

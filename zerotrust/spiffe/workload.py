@@ -19,16 +19,19 @@ from spiffe import WorkloadApiClient
 from spiffe.errors import PySpiffeError
 from spiffe.workloadapi.x509_context import X509Context
 
-from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, LONGEST_JWT_SVID, Svid, WorkloadError
+from zerotrust.spiffe.svid import LONGEST_CERTIFICATE, LONGEST_JWT_SVID, LONGEST_X509_SVID, Svid, WorkloadError
 
 SECONDS_TO_WAIT = 5
-"""Seconds for an answer of the Workload API, and for the first message of its stream: it takes a few milliseconds."""
+"""Seconds for an answer of the Workload API: it takes a few milliseconds.  A try that ends before loses no measurement.
+"""
 SECONDS_BETWEEN_TRIES = 1
 THREADS = 4
 """Requests of this process that the Workload API answers at once; each takes a few milliseconds."""
-OVERDUE = 0.75
-"""Fraction of an SVID's lifetime.  An authority sends the next SVID at half of it; after `OVERDUE` the stream counts as
-dead."""
+OVERDUE = 0.9
+"""Fraction of an SVID's lifetime.  An authority begins to measure for the next one at half of it, which takes long on a
+busy machine.  After `OVERDUE` the stream counts as dead."""
+LOST = "StatusCode.UNAVAILABLE"
+"""The status in an error's text that says that the connection is lost, or that there was none."""
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +66,7 @@ class Workload:
     async def running(self) -> AsyncIterator[None]:
         """Wait for the first SVID, and use each one that is sent while the block runs."""
         following = asyncio.create_task(self._follow())
+        log.info("waiting for the first SVID: attestation compares every file of this party with what was approved")
         try:
             await self._first.wait()
             yield
@@ -73,26 +77,34 @@ class Workload:
     async def _follow(self) -> None:
         """Use each SVID that is sent; ask again if the stream ends or is overdue, or an SVID cannot be used."""
         while True:
-            client = None
             try:
-                client = await self._in_thread(lambda client: client)
-                await self._use_sent_svids(client)
+                await self._use_sent_svids(self._connected())  # not in a thread: all of them may wait for JWT-SVIDs
             except WorkloadError as error:
                 log.warning("%s", error)
             except Exception:  # the task must not end, or this process would lose its identity at notAfter
                 log.exception("the SVID that was sent could not be used")
-            # See `_with_client`.
-            self._close(client)
             await asyncio.sleep(SECONDS_BETWEEN_TRIES)
 
     async def _use_sent_svids(self, client: WorkloadApiClient) -> None:
         """Return when an SVID could not be used.  Raises `WorkloadError` when the stream ends or is overdue."""
-        sent = _Latest(asyncio.get_running_loop())
-        stream = client.stream_x509_contexts(sent.put, sent.fail, retry_connect=False)
-        wait: float = SECONDS_TO_WAIT
+        loop, sent = asyncio.get_running_loop(), asyncio.Queue[X509Context | Exception]()
+
+        def put(item: X509Context | Exception) -> None:
+            with suppress(RuntimeError):  # the loop has been closed
+                loop.call_soon_threadsafe(sent.put_nowait, item)
+
+        def fail(error: Exception) -> None:  # with the authority's words, which the client has only while it calls this
+            said = getattr(sys.exception(), "details", str)()
+            put(WorkloadError(f"{error}: {said}" if said else str(error)))
+
+        stream = client.stream_x509_contexts(put, fail, retry_connect=False)
+        wait: float = LONGEST_X509_SVID  # attestation measures this process first, which takes long on a busy machine
         try:
-            while self._use(svid := svid_of(await sent.get(wait))):
+            while self._use(svid := svid_of(await _next(sent, wait))):
                 wait = max((svid.not_after - time.time()) * OVERDUE, SECONDS_BETWEEN_TRIES)
+        except WorkloadError as error:
+            self._close_if_lost(client, error)
+            raise
         finally:
             stream.cancel()
 
@@ -124,16 +136,29 @@ class Workload:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._with_client, fetch)
 
     def _with_client(self, fetch: Callable[[WorkloadApiClient], Found]) -> Found:
-        client = None
+        client = self._connected()
         try:
-            with self._lock:  # several threads may be here, because the client blocks
-                client = self._client = self._client or WorkloadApiClient(default_timeout=self._seconds)
             return fetch(client)
         except PySpiffeError as error:
-            # A gRPC channel takes up to a minute to reconnect by itself to an authority that was down.  It has to be
-            # closed as well: while it is open, new channels to the same address share its back-off.
-            self._close(client)
+            self._close_if_lost(client, error)
             raise WorkloadError(f"no SVID: {error}") from error
+
+    def _connected(self) -> WorkloadApiClient:
+        try:
+            with self._lock:  # several threads may be here, because the client blocks
+                self._client = self._client or WorkloadApiClient(default_timeout=self._seconds)
+                return self._client
+        except PySpiffeError as error:
+            raise WorkloadError(f"no SVID: {error}") from error
+
+    def _close_if_lost(self, client: WorkloadApiClient, error: Exception) -> None:
+        """Close a connection that is lost; after a slow answer or a refusal, others still wait in it.
+
+        A gRPC channel takes up to a minute to reconnect by itself to an authority that was down.  While it is open, new
+        channels to the same address share its back-off.
+        """
+        if LOST in str(error):
+            self._close(client)
 
     def close(self) -> None:
         """Close the connection.  The next call would open a new one."""
@@ -147,37 +172,15 @@ class Workload:
             client.close()
 
 
-class _Latest:
-    """Passes the latest item of a stream's thread to the event loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop, self._event = loop, asyncio.Event()
-        self._latest: X509Context | Exception | None = None
-
-    def put(self, latest: X509Context | Exception) -> None:
-        with suppress(RuntimeError):  # the loop has been closed
-            self._loop.call_soon_threadsafe(self._put, latest)
-
-    def fail(self, error: Exception) -> None:
-        """Pass an error on with the authority's words, which the client leaves out but has while it calls this."""
-        said = getattr(sys.exception(), "details", str)()
-        self.put(WorkloadError(f"{error}: {said}" if said else str(error)))
-
-    def _put(self, latest: X509Context | Exception) -> None:
-        self._latest = latest
-        self._event.set()
-
-    async def get(self, seconds: float) -> X509Context:
-        """Wait for a new item.  Raises `WorkloadError` for an error, and after `seconds`."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._event.wait()
-        except TimeoutError as error:
-            raise WorkloadError(f"no SVID: nothing new for {seconds:.0f} s") from error
-        self._event.clear()
-        if not isinstance(self._latest, X509Context):
-            raise WorkloadError(f"no SVID: {self._latest}")
-        return self._latest
+async def _next(sent: "asyncio.Queue[X509Context | Exception]", seconds: float) -> X509Context:
+    try:
+        async with asyncio.timeout(seconds):
+            item = await sent.get()
+    except TimeoutError:
+        item = TimeoutError(f"nothing new for {seconds:.0f} s")
+    if not isinstance(item, X509Context):
+        raise WorkloadError(f"no SVID: {item}") from item
+    return item
 
 
 def svid_of(context: X509Context) -> Svid:

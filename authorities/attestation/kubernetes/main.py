@@ -116,7 +116,7 @@ class Verifier:
             return self._own
         target = await self._containers.attest(who)
         if self._drift.seconds_since_look(target) >= self._within:
-            await self._drift.look(target)
+            await self._drift.measure(target)
         if files := self._drift.check(target):  # control: selector-for-unchanged-code
             raise NotAttestedError(f"{target.party}: changed: {files}")
         return target.party

@@ -18,6 +18,8 @@ from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Svid
 
 ALGORITHM = "ES256"
+NODE = "local"
+"""The node of a verifier whose identity is by this CA: the one machine that there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,8 @@ def issuer_of_closed_process(trust_domain: str, keys: Callable[[], Keys] = Keys.
 def own_svid(registry: Registry, issuer: Issuer) -> Svid:
     """Return a new X.509-SVID of attestation itself, with the lifetime of all others."""
     own, life = registry.authorities.attestation, registry.freshness.x509_svid
-    new = issuer.x509_svid(registry.id(own), registry.dns_name(own), now=dt.datetime.now(dt.UTC), life=life)
+    names = registry.dns_name(own), f"{NODE}.{registry.dns_name(own)}"
+    new = issuer.x509_svid(registry.id(own), *names, now=dt.datetime.now(dt.UTC), life=life)
     return Svid.from_der(*new, [issuer.ca_der])
 
 

@@ -146,7 +146,7 @@ class WorkloadApi:
         """
         target = await self._caller(stream)
         if self._drift.seconds_since_look(target) >= within:
-            await self._drift.look(target)
+            await self._drift.measure(target)
         return await self._attest_caller(stream)
 
     async def _attest_caller(self, stream: Stream[Any, Any]) -> Target:

@@ -15,6 +15,8 @@ from authorities.attestation.verifier.measure import MeasureError, NotMeasuredEr
 from authorities.attestation.verifier.target import LargeRoot, Target
 from authorities.attestation.verifier.watch import Watch
 
+SECONDS_KEPT = 10
+"""Seconds for which a measurement waits for a caller who gave up before its end; a party asks again after one."""
 SECONDS_TO_GATHER = 0.005
 """Seconds between two looks: one save of an editor or of git makes many changes."""
 
@@ -36,6 +38,7 @@ class Drift:
         self._paths: set[str] | None = set()
         self._looking = asyncio.Lock()
         self._next: dict[LargeRoot, asyncio.Task[None]] = {}
+        self._measuring: dict[Target, asyncio.Task[None]] = {}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -75,11 +78,12 @@ class Drift:
         for small in target.small:
             small.watch(self._watch)
         self.check(target)
+        self._publish()
 
     def remove(self, target: Target) -> None:
         self._looked.pop(target, None)
-        if self._found.pop(target, ""):
-            self._publish()
+        self._found.pop(target, None)
+        self._publish()
 
     @property
     def drifted(self) -> dict[str, str]:
@@ -87,10 +91,10 @@ class Drift:
         return {target.party: files for target, files in self._found.items() if files}
 
     async def changes(self) -> AsyncIterator[dict[str, str]]:
-        """Yield `drifted` now, and again each time that it has changed."""
+        """Yield all parties that run, each with these files or "", now and again each time that this has changed."""
         while True:
             news = self._news
-            yield self.drifted
+            yield dict.fromkeys((target.party for target in self._found), "") | self.drifted
             await news.wait()
 
     async def wait_until_drifted(self, target: Target, seconds: float) -> None:
@@ -131,6 +135,24 @@ class Drift:
             if not any(root.unknown for root in looked_at.large):
                 self._looked[looked_at] = began
         self.check_all()
+
+    async def measure(self, target: Target) -> None:
+        """Look at all files that a target can load, once for all who ask before it is done.
+
+        It goes on when its callers give up, so that a slow disk does not keep a party from its identity: the next one
+        who asks gets its result, once.
+        """
+        loop = asyncio.get_running_loop()
+        if (measuring := self._measuring.get(target)) is None:
+            measuring = self._measuring[target] = asyncio.create_task(self.look(target))
+            measuring.add_done_callback(lambda done: loop.call_later(SECONDS_KEPT, self._forget, target, done))
+        await asyncio.wait([measuring])
+        self._forget(target, measuring)
+        measuring.result()
+
+    def _forget(self, target: Target, measured: asyncio.Task[None]) -> None:
+        if self._measuring.get(target) is measured:
+            del self._measuring[target]
 
     def seconds_since_look(self, target: Target) -> float:
         return time.monotonic() - self._looked.get(target, -math.inf)

@@ -35,7 +35,7 @@ class NotMeasuredError(MeasureError):
 def measure_error(error: OSError, path: str = "") -> MeasureError:
     """Return what this error, on reading `path` or the file that it names, says about the measured files."""
     kind = NotMeasuredError if error.errno in _MACHINE_IS_SHORT else MeasureError
-    return kind(f"{path or error.filename}: {error.strerror}")
+    return kind(f"{_shown(path or str(error.filename))}: {error.strerror}")
 
 
 class Stamp(NamedTuple):
@@ -89,7 +89,7 @@ class Files:
         try:
             status = path.stat()
             if not stat.S_ISREG(status.st_mode):
-                raise MeasureError(f"{path}: not a file")
+                raise MeasureError(f"{_shown(str(path))}: not a file")
             return self._digest(name, _stamp(status))
         except FileNotFoundError:
             return None
@@ -134,9 +134,13 @@ def format_paths(paths: list[str]) -> str:
 
     The result is escaped for output, because a name can be any bytes.
     """
-    paths = [path.encode("unicode_escape").decode() for path in paths]
+    paths = [*map(_shown, paths)]
     more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
     return ", ".join(paths[:NAMED]) + more
+
+
+def _shown(path: str) -> str:
+    return path if path.isprintable() else path.encode("unicode_escape").decode()
 
 
 def _walk(root: Path, folder: str, leave_out: Collection[str], *, links: bool) -> Iterator[tuple[str, Stamp]]:
@@ -146,11 +150,13 @@ def _walk(root: Path, folder: str, leave_out: Collection[str], *, links: bool) -
         with os.scandir(root / folder) as entries:
             for entry in entries:
                 name = f"{folder}/{entry.name}"
+                if not entry.name.isprintable():  # control: measured-name-printable
+                    raise MeasureError(f"{_shown(f'{root / name}')}: a name that is shown as another, or not at all")
                 if entry.is_file(follow_symlinks=links):
                     yield name, _stamp(entry.stat(follow_symlinks=links))
                 elif not entry.is_dir(follow_symlinks=links):
                     # A link's target would run without having been measured; a pipe would block the read for ever.
-                    raise MeasureError(f"{root / name}: neither a file nor a folder")
+                    raise MeasureError(f"{_shown(f'{root / name}')}: neither a file nor a folder")
                 elif entry.name not in leave_out and name not in leave_out:
                     waiting.append(name)
 

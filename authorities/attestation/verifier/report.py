@@ -1,6 +1,7 @@
-"""Reports to the registry which parties have drifted: at once when that changes, and otherwise every second.
+"""Reports to the registry which parties run at this node, and which have drifted: at once, and every second.
 
-Each report has the whole state.  Without reports, services go on only as long as the registry's freshness allows.
+Each report has the whole state of the node, which the verifier's certificate names.  Without reports, services go on
+only as long as the registry's freshness allows.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ class Source(Protocol):
     """What `report` needs of the attestation authority."""
 
     def changes(self) -> AsyncIterator[dict[str, str]]:
-        """Yield the drifted parties, each with its files, now and at each change."""
+        """Yield the parties that run here, each with the files that differ or "", now and at each change."""
 
     def use(self, read_from: Mapping[str, str]) -> None:
         """Receive the SHA-256, by name, of the files that the registry has read."""
@@ -42,7 +43,7 @@ async def report(address: str, party: str, source: Source) -> None:
     renew_at = _half_life(svid)
     news = source.changes()
     async with httpx.AsyncClient(transport=connections, timeout=SECONDS_BETWEEN) as http:
-        drifted, change, logged = await anext(news), asyncio.ensure_future(anext(news)), ""
+        parties, change, logged = await anext(news), asyncio.ensure_future(anext(news)), ""
         try:
             while True:
                 problem = ""
@@ -50,7 +51,7 @@ async def report(address: str, party: str, source: Source) -> None:
                     if time.time() >= renew_at:
                         connections.renew(svid := source.svid())
                         renew_at = _half_life(svid)
-                    source.use(await _send(http, f"{address}/attestation", drifted))
+                    source.use(await _send(http, f"{address}/attestation", parties))
                 except Exception as error:  # noqa: BLE001 - the registry is down, no descriptor is left: it may pass
                     problem = f"{type(error).__name__} {error}"
                 if problem != logged:
@@ -58,15 +59,15 @@ async def report(address: str, party: str, source: Source) -> None:
                 logged = problem
                 await asyncio.wait([change], timeout=SECONDS_BETWEEN)
                 if change.done():
-                    drifted, change = change.result(), asyncio.ensure_future(anext(news))
+                    parties, change = change.result(), asyncio.ensure_future(anext(news))
         finally:
             change.cancel()
             await asyncio.wait([change])  # otherwise it is still pending when the event loop ends
 
 
-async def _send(http: httpx.AsyncClient, url: str, drifted: Mapping[str, str]) -> dict[str, str]:
+async def _send(http: httpx.AsyncClient, url: str, parties: Mapping[str, str]) -> dict[str, str]:
     """Send a report; return the digests of the files that the registry has read.  Raises any error on the way."""
-    state = {"drifted": dict(drifted), "at": time.time()}
+    state = {"parties": dict(parties), "at": time.time()}
     status, answer = await ask(http, "POST", url, most=MAX_ANSWER, json=state)
     if status != 200:
         raise httpx.RemoteProtocolError(f"status {status}")

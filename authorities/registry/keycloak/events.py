@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from authorities.registry.state import SILENT
 from zerotrust.revocation_list import Revocable
 
 Event = Mapping[str, Any]
@@ -61,9 +62,11 @@ class Change:
     def takes_effect(self, current: str | None) -> bool:
         """Return whether it changes anything for a subject that is revoked for the cause `current`, or is not revoked.
 
-        Revocations by operators and by attestation stay.
+        Revocations by operators and by attestation stay; a party of a silent node is suspended as any other.
         """
-        return current is None if self.cause else current is not None and current.startswith(OURS)
+        if self.cause:
+            return current is None or current.startswith(SILENT)
+        return current is not None and current.startswith(OURS)
 
 
 @dataclass(frozen=True, slots=True)
