@@ -156,6 +156,7 @@ HOOKS: dict[str, Hook] = {
     "most-connections-give-way": element(0, DROP),
     "no-act-without-record": SKIP,
     "no-exchange-for-suspended-audience": element(1, DROP),
+    "nothing-left-out-later": HOLDS,
     "oldest-handshake-ends": returns(code("connection.close()")),
     "one-of-each-witness": WHOLE,
     "operates-at-its-authorities": gives(code("registry.operating")),

@@ -376,6 +376,19 @@ async def test_records_as_long_as_the_log_takes() -> Tries:
     yield Attempt(str(taken), taken != [LONGEST])
 
 
+@attack(561, Forged)
+async def test_records_without_end_behind_which_others_are_hidden() -> Tries:
+    """As soon as more come between two looks than the console reads at its start."""
+    ledger, taken = Ledger(), list[bytes]()
+    ledger.batch(FRONT)
+    reader = LogReader(reading(published(ledger)), lambda _, entry: taken.append(entry))
+    with patch("console.log.WINDOW", 10), patch("console.log.EVERY", 0):
+        await reader.catch_up()
+        ledger.log.grow(hidden := record(READER, GENESIS), *[b"x"] * 20)
+        await reader.catch_up()
+    yield Attempt("it is taken", hidden not in taken)
+
+
 @attack(485, Forged)
 async def test_an_old_checkpoint_that_one_witness_cosigns_again() -> Tries:
     ledger = Ledger(witness("honest"), witness("compromised"))
