@@ -71,6 +71,7 @@ HOOKS: dict[str, Hook] = {
     ),
     "alarm-of-the-ledger": HOLDS,
     "alarms-bounded": operand(1, DROP),
+    "alarms-by-party": index(gives("")),
     "alarms-of-a-cause-counted": HOLDS,
     "answer-ends-with-token": gives(60.0),
     "answers-bounded": operand(2, DROP),

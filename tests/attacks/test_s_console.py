@@ -154,8 +154,11 @@ async def test_a_script_in_a_page(consoles: Consoles) -> Tries:
         yield Attempt("nothing else runs", loose)
 
 
+REGISTRY = registry()
+
+
 def known() -> Known:
-    return Known(dict.fromkeys(registry().parties, ()), {}, "", {})
+    return Known(dict.fromkeys(REGISTRY.parties, ()), {}, "", {})
 
 
 class Records(Scene):
@@ -163,7 +166,7 @@ class Records(Scene):
 
     def __init__(self, place: Path) -> None:
         super().__init__(place)
-        self.tasks, self.oversight, self.number = Tasks(FRONT, OURS, known), Oversight(registry), 0
+        self.tasks, self.oversight, self.number = Tasks(FRONT, OURS, known), Oversight(lambda: REGISTRY), 0
 
     def take(self, service: str, data: Data, span: str = "1", trace: str = TRACE) -> None:
         spans = Trace(trace_id=trace, span_id=span * 16)
@@ -684,3 +687,11 @@ async def test_a_party_that_invents_what_authorities_did(records: Records) -> Tr
     records.take(READER, Alarm(cause="unknown", party="agent/writer", token_id="T1", at=1))
     for shown in (records.oversight.changes, records.oversight.rules, records.oversight.alarms):
         yield Attempt(str(shown), len(shown) > 0)
+
+
+@attack(562, Records)
+async def test_alarms_about_one_party_without_end(records: Records) -> Tries:
+    """By exchanges that it invents, until no other alarm is on the page of the operators."""
+    for party in (FRONT, *[READER] * 100):
+        records.take("spiffe://agents.example/authority/audit", Alarm(cause="silent", party=party, token_id="T1", at=1))
+    yield Attempt("it is shown", "orchestrator" not in [row[2] for row in records.oversight.alarms[-2:]])
