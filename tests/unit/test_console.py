@@ -23,8 +23,8 @@ from tests.support.records import CALLER
 from tests.support.system import registry
 from tests.support.tlog import witness
 from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.event_parts import Caller, Decided, Policy, Resource, Trace
-from zerotrust.audit.event_types import Access, Outcome, Request
+from zerotrust.audit.event_parts import Caller, Decided, Peer, Policy, Resource, Trace
+from zerotrust.audit.event_types import Access, Exchange, Outcome, Request
 from zerotrust.audit.forms import Text, sanitize
 from zerotrust.audit.record import GENESIS
 from zerotrust.authority.log.tiles import WIDTH
@@ -282,3 +282,30 @@ async def test_a_log_that_gets_shorter_is_not_followed(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("answer", [b"{", b"[]", b'{"result": {}, "steps": null}', b'{"result": {"refused": 3}}'])
 def test_an_answer_of_other_types_than_ours_is_said_to_be_unreadable(answer: bytes) -> None:
     assert result_of(answer) == {"error": "an answer that cannot be read"}
+
+
+def test_an_answer_is_told_with_the_text_of_each_step_and_what_is_no_step_is_left_out() -> None:
+    answer = b'{"steps": [5, {"text": "Summary."}, {"text": null, "refused": ["r"]}], "result": {"text": "Filed."}}'
+
+    assert result_of(answer) == {"text": "Summary.\n\nFiled.", "refused": ["r"]}
+
+
+def test_a_call_is_told_with_who_sent_it_and_an_exchange_with_whom_the_token_is_for() -> None:
+    exchange = Exchange(
+        audience=READER,
+        scopes=(),
+        decision=Decided(allowed=True, reason="granted"),
+        principal=CALLER,
+        parent_token_id="T0",
+        token_id="T1",
+    )
+    told = [begun(), replace(begun(), peer=Peer(id=OURS)), replace(begun(), principal=None), exchange]
+    hops = [hop_of(AuditEvent(schema=1, time=1, service=FRONT, data=one), {}, known()) or {} for one in told]
+
+    assert [one["from"] for one in hops] == [
+        CALLER.party.rpartition("agents.example/")[2],
+        "console",
+        "a user",
+        "orchestrator",
+    ]
+    assert hops[3]["what"] == "a token for agent/reader"
