@@ -162,7 +162,12 @@ async def test_no_refresh_token_of_a_sign_in_for_the_registry_is_kept(
 ) -> None:
     """So what a thief of the console's memory can order ends with the token, after five minutes."""
     begun, begin = list[Session](), Sessions.begin
-    monkeypatch.setattr(Sessions, "begin", lambda sessions, one: begun.append(one) or begin(sessions, one))
+
+    def beginning(sessions: Sessions, session: Session) -> str:
+        begun.append(session)
+        return begin(sessions, session)
+
+    monkeypatch.setattr(Sessions, "begin", beginning)
     await (await here.person("olga")).sign_in("olga", FOR_REGISTRY)
 
     [session] = begun

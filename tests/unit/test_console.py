@@ -299,7 +299,12 @@ def test_a_call_is_told_with_who_sent_it_and_an_exchange_with_whom_the_token_is_
         parent_token_id="T0",
         token_id="T1",
     )
-    told = [begun(), replace(begun(), peer=Peer(id=OURS)), replace(begun(), principal=None), exchange]
+    told: list[Request | Exchange] = [
+        begun(),
+        replace(begun(), peer=Peer(id=OURS)),
+        replace(begun(), principal=None),
+        exchange,
+    ]
     hops = [hop_of(AuditEvent(schema=1, time=1, service=FRONT, data=one), {}, known()) or {} for one in told]
 
     assert [one["from"] for one in hops] == [
