@@ -17,8 +17,8 @@ from zerotrust.decision import Reason, Rule
 from zerotrust.limits.bounded import Bounded
 from zerotrust.registry.model import Registry
 
-MOST, MOST_REFUSALS = 20, 100
-"""Changes of each kind, and refusals of each party, that are kept."""
+MOST, MOST_ALARMS, MOST_REFUSALS = 20, 5, 100
+"""Changes of each kind, and alarms about each party and refusals of each one, that are kept."""
 EARLY = 1.0
 """Seconds by which a party may refuse because of a drift before the registry has recorded that."""
 WITHDRAWS, POLICY_CHANGES = {"suspend", "revoke", "drift"}, {"activate", "rollback", "in_force"}
@@ -37,7 +37,8 @@ class Oversight:
     def __init__(self, registry: Callable[[], Registry]) -> None:
         """`registry` returns the one in force."""
         self._registry = registry
-        self.changes, self.rules, self.alarms = (deque[Row](maxlen=MOST) for _ in range(3))
+        self.changes, self.rules = (deque[Row](maxlen=MOST) for _ in range(2))
+        self._alarms = defaultdict[str, deque[Row]](partial(deque, maxlen=MOST_ALARMS))
         self.asked = 0.0
         """When the registry took the order for the last withdrawal, in seconds since the epoch."""
         self.target, self.ended = "", 0.0
@@ -63,6 +64,12 @@ class Oversight:
                 differ = [id_ for id_ in sorted({*old, *rules}) if old.get(id_) != rules.get(id_)]
                 self.differences[f"policy {number}"] = ", ".join(differ)
 
+    @property
+    def alarms(self) -> list[Row]:
+        """The last alarm about each party comes last, and before these the last but one about each party, and so on."""
+        turns = [(-turn, row) for own in self._alarms.values() for turn, row in enumerate(reversed(own))]
+        return [row for _, row in sorted(turns)]
+
     def take(self, _number: int, entry: bytes) -> None:
         """Take an entry of the log.  Only what is needed is parsed."""
         try:
@@ -85,7 +92,9 @@ class Oversight:
                 return  # control: told-by-its-authority
         decision = getattr(data, "decision", None)
         if isinstance(data, Alarm):
-            self.alarms.append((at, data.cause, short(data.party), data.subject or "", f"token {data.token_id}"))
+            party = short(data.party)
+            alarms = self._alarms[party]  # control: alarms-by-party
+            alarms.append((at, data.cause, party, data.subject or "", f"token {data.token_id}"))
         elif isinstance(data, RegistryChange):
             self._change(at, event.trace.span_id if event.trace else "", data)
         elif decision and decision.reason in (Reason.REVOKED, Reason.PEER_REVOKED):

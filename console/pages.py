@@ -42,6 +42,7 @@ def page(session: Session | None, name: str, status: int = 200, **values: Any) -
     if session and session.open:
         values |= {"user": session.name, "form_token": session.form_token}
         values["operates"] = OPERATORS in session.principal.groups
+    values.setdefault("problem", "")
     return HTMLResponse(_TEMPLATES.get_template(f"{name}.html").render(values), status)
 
 

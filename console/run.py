@@ -108,14 +108,15 @@ def calling_as(principal: Principal) -> AbstractContextManager[None]:
 
 
 def result_of(answer: bytes) -> dict[str, Any]:
-    """Return what the answer of a task tells its user: a text, what was refused, or the reason of a refusal."""
+    """Return what the answer of a task tells its user: each step's text, what was refused, or why all of it was."""
     try:
         content = strict_object(answer)
         result = content.get("result")
         if isinstance(result, dict):
             steps = [*(one for one in content.get("steps", ()) if isinstance(one, dict)), result]
             refused = [str(each) for one in steps for each in one.get("refused", ())]
-            return {"event": str(result.get("event")), "text": str(result.get("text", "")), "refused": refused}
+            said = dict.fromkeys(str(one["text"]) for one in steps if one.get("text"))  # the last two may be the same
+            return {"text": "\n\n".join(said), "refused": refused}
     except (TypeError, ValueError):
         return {"error": "an answer that cannot be read"}
     return {"error": str(content.get("reason") or content.get("error") or "unknown")}

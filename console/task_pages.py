@@ -72,12 +72,13 @@ def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
             return page(None, "welcome")
         person = session.principal
         seen = [
-            (task, _time(task), "you" if task.owner == person.subject else sessions.names.get(task.owner, ""))
+            (task, _time(task.began), "you" if task.owner == person.subject else sessions.names.get(task.owner, ""))
             for task in (await visible())[:SHOWN]
         ]
         departments = sorted(person.groups.intersection(service.registry.departments))
         shown: dict[str, Any] = {"tasks": seen, "departments": departments, "operates": OPERATORS in person.groups}
-        return page(session, "home", **shown, problem=reader.problem, prepared=PREPARED)
+        shown |= {"problem": reader.problem, "left_out": reader.left_out, "since": _time(reader.began * MICROSECONDS)}
+        return page(session, "home", **shown, prepared=PREPARED)
 
     @app.get("/tasks")
     async def by_id(id: str = "") -> Response:
@@ -99,7 +100,7 @@ def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
     async def show(session: Signed, id: str) -> Response:
         await reader.catch_up()
         task, _ = await seen_by(session, id)
-        id_, whose, time = (task.id, task.owner, _time(task)) if task else (id, session.principal.subject, "")
+        id_, whose, time = (task.id, task.owner, _time(task.began)) if task else (id, session.principal.subject, "")
         own, owner = whose == session.principal.subject, sessions.names.get(whose, whose)
         return page(session, "task", task=task, id=id_, owner=owner, own=own, time=time, jaeger=jaeger)
 
@@ -111,8 +112,8 @@ def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
         return EventSourceResponse(told, ping=PING)
 
 
-def _time(task: Task) -> str:
-    return dt.datetime.fromtimestamp(task.began / MICROSECONDS, dt.UTC).isoformat(timespec="seconds")
+def _time(microseconds: float) -> str:
+    return dt.datetime.fromtimestamp(microseconds / MICROSECONDS, dt.UTC).isoformat(timespec="seconds")
 
 
 def _tasks_of(owner: str) -> Resource:

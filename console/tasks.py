@@ -5,6 +5,7 @@ its trace belongs to it only if its token comes from the same sign-in of the sam
 one's trace into its own journal.  A record without a token belongs to the request of its span.
 """
 
+import re
 from bisect import bisect_right
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
@@ -28,6 +29,9 @@ MOST_EARLY = 200
 """Records of one party that wait for the beginning of their task, which comes within a second: at most 2 MB."""
 MOST_OF_A_PARTY = 1_000_000
 """Bytes of the records of one party in a task: some 500 records.  A call of the documents tool has six."""
+
+_SHOWN = re.compile(rb'"type":"(?:request|outcome|access|exchange|refusal|discovery)"')
+"""In each record of which a page shows something."""
 
 
 @dataclass(slots=True, eq=False)
@@ -110,6 +114,8 @@ class Tasks:
 
     def take(self, number: int, entry: bytes) -> None:
         """Take an entry of the log.  What is no record of this schema, or of no party, is nobody's task."""
+        if not _SHOWN.search(entry):
+            return
         try:
             leaf, known = leaf_of(entry), self._known()
         except ValueError:

@@ -72,7 +72,7 @@ def add_token_routes(app: FastAPI, service: Service, reader: LogReader, tasks: T
         told = {"claims": CLAIMS, "ways": WAYS, "meanings": MEANINGS, "step_of": STEP_OF, "steps": len(STEPS)}
         told |= {"task": task, "chain": chain, "names": names, "short": short, "me": session.principal.subject}
         told |= {"thief": thief.socket is not None, "way": way, "used": used, "trace": current_trace()}
-        return page(session, "tokens", **told)
+        return page(session, "tokens", problem=reader.problem, **told)
 
     @app.get("/tasks/{id}/tokens")
     async def tokens(session: Signed, id: str) -> Response:

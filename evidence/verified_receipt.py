@@ -7,6 +7,7 @@ from functools import cache
 
 import jwt
 from cryptography import x509
+from jwt.utils import base64url_encode
 from pydantic import TypeAdapter
 
 from evidence.unproven import SOMEBODY, Unproven
@@ -34,7 +35,9 @@ def verify_receipt(text: str, authorities: Collection[x509.Certificate]) -> Veri
     try:
         x5c = certificates(text, kind=KIND)  # control: receipt-kind
         _, payload, _ = text.split(".")
-        receipt = receipt_of(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        receipt = receipt_of(raw := base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        if base64url_encode(raw).decode() != payload:
+            raise ValueError("base64 in another spelling")
     except ValueError as error:
         raise Unproven(1, SOMEBODY, f"not a receipt: {error}".splitlines()[0]) from error
     claimed, which = receipt.token.aud, f"in its receipt of {receipt.operation}"

@@ -34,8 +34,9 @@ SHARE, SHARE_A_SECOND = 256 * 1024 * 1024, 128 * 1024
 """Bytes of new records that one party may add at once, to catch up after an outage, and in each second from then on.
 
 The latter are some 50 calls a second, day and night."""
-OF_A_RECORD = 256
-"""Further bytes that each record takes: of its hash, and of its rows in the index."""
+RECORDS, RECORDS_A_SECOND = 50_000, 100
+"""New records that one party may add likewise.  The smallest have fewer than 300 bytes, and each one costs
+all who read the log, and some 256 bytes more here: of its hash, and of its rows in the index."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two attempts to publish, while that fails: doubled from the shortest to the longest."""
 
@@ -64,7 +65,7 @@ class Intake(Shielding):
         self._log, self._lookup, self._was_published = ledger, lookup, published
         self._waiting: dict[str, _Waiting] = {}
         self._taking: dict[str, int] = {}
-        self._shares: dict[str, Budget] = {}  # one for each party of the registry
+        self._shares: dict[str, tuple[Budget, Budget]] = {}  # in bytes and in records, for each party of the registry
         self._some, self._came, self._ready, self._ended = asyncio.Event(), asyncio.Event(), False, False
 
     def position(self, service: str) -> Link:
@@ -87,20 +88,22 @@ class Intake(Shielding):
         # control: deliveries-bounded
         if sum(self._taking.values()) + len(body) > MOST_WAITING:
             raise Denied(AuditReason.JOURNAL_BUSY, "too much waits for the log")
-        share = self._shares.setdefault(service, Budget(SHARE, SHARE_A_SECOND))
-        cost, used = len(body) + body.count(b"\n") * OF_A_RECORD, 0
-        if not share.take(cost):  # control: deliveries-of-a-party-bounded
-            raise Denied(AuditReason.JOURNAL_TOO_FAST, "more than the share of one party")
+        new_share = Budget(SHARE, SHARE_A_SECOND), Budget(RECORDS, RECORDS_A_SECOND)
+        share, cost, used = self._shares.setdefault(service, new_share), (len(body), body.count(b"\n")), (0, 0)
+        taken = [one for one, budget in enumerate(share) if budget.take(cost[one])]
         self._taking[service] = len(body)
         try:
+            if len(taken) < len(share):  # control: deliveries-of-a-party-bounded
+                raise Denied(AuditReason.JOURNAL_TOO_FAST, "more than the share of one party")
             given = await asyncio.to_thread(parse_lines, body, service, self._only)
             if not (new := await new_lines(given, there, partial(self._lookup, service))):
                 return there
             link = await self._enqueue(service, new, given.link)
-            used = sum(len(line) + 1 + OF_A_RECORD for line in new)
+            used = sum(len(line) + 1 for line in new), len(new)
             return link
         finally:
-            share.give_back(cost - used)
+            for one in taken:
+                share[one].give_back(cost[one] - used[one])
             del self._taking[service]
 
     async def _enqueue(self, service: str, lines: Sequence[bytes], link: Link) -> Link:

@@ -160,7 +160,7 @@ function until(number) {
   const now = all[last - 1];
   now?.scrollIntoView({block: "nearest"});
   const shown = `${last} of ${all.length}${now ? `: ${now.querySelector(".label").textContent}` : ""}`;
-  by("state").textContent = last < Infinity ? shown : `${all.length} hops`;
+  by("state").textContent = last < Infinity ? shown : `${all.length} hop${all.length === 1 ? "" : "s"}`;
   if (last === Infinity) play(false);
 }
 

@@ -50,7 +50,8 @@ export const utf8 = (text) => new TextEncoder().encode(text);
 const textOf = (bytes) => new TextDecoder("utf-8", {fatal: true, ignoreBOM: true}).decode(bytes);
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 export const fromBase64 = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-const fromBase64url = (text) => fromBase64(text.replaceAll("-", "+").replaceAll("_", "/"));
+const fromBase64url = (text) =>
+  strictBase64(text.replaceAll("-", "+").replaceAll("_", "/") + "=".repeat(-text.length & 3));
 const joined = (...parts) => Uint8Array.from(parts.flatMap((part) => [...part]));
 const fail = (why) => {
   throw new Error(why); // what it means for the receipt is said where it is caught

@@ -154,8 +154,11 @@ async def test_a_script_in_a_page(consoles: Consoles) -> Tries:
         yield Attempt("nothing else runs", loose)
 
 
+REGISTRY = registry()
+
+
 def known() -> Known:
-    return Known(dict.fromkeys(registry().parties, ()), {}, "", {})
+    return Known(dict.fromkeys(REGISTRY.parties, ()), {}, "", {})
 
 
 class Records(Scene):
@@ -163,7 +166,7 @@ class Records(Scene):
 
     def __init__(self, place: Path) -> None:
         super().__init__(place)
-        self.tasks, self.oversight, self.number = Tasks(FRONT, OURS, known), Oversight(registry), 0
+        self.tasks, self.oversight, self.number = Tasks(FRONT, OURS, known), Oversight(lambda: REGISTRY), 0
 
     def take(self, service: str, data: Data, span: str = "1", trace: str = TRACE) -> None:
         spans = Trace(trace_id=trace, span_id=span * 16)
@@ -374,6 +377,19 @@ async def test_records_as_long_as_the_log_takes() -> Tries:
     ledger.log.grow(b"x" * LONGEST, b"x" * (LONGEST + 1))
     await LogReader(reading(published(ledger)), lambda _, entry: taken.append(len(entry))).catch_up()
     yield Attempt(str(taken), taken != [LONGEST])
+
+
+@attack(561, Forged)
+async def test_records_without_end_behind_which_others_are_hidden() -> Tries:
+    """As soon as more come between two looks than the console reads at its start."""
+    ledger, taken = Ledger(), list[bytes]()
+    ledger.batch(FRONT)
+    reader = LogReader(reading(published(ledger)), lambda _, entry: taken.append(entry))
+    with patch("console.log.WINDOW", 10), patch("console.log.EVERY", 0):
+        await reader.catch_up()
+        ledger.log.grow(hidden := record(READER, GENESIS), *[b"x"] * 20)
+        await reader.catch_up()
+    yield Attempt("it is taken", hidden not in taken)
 
 
 @attack(485, Forged)
@@ -671,3 +687,11 @@ async def test_a_party_that_invents_what_authorities_did(records: Records) -> Tr
     records.take(READER, Alarm(cause="unknown", party="agent/writer", token_id="T1", at=1))
     for shown in (records.oversight.changes, records.oversight.rules, records.oversight.alarms):
         yield Attempt(str(shown), len(shown) > 0)
+
+
+@attack(562, Records)
+async def test_alarms_about_one_party_without_end(records: Records) -> Tries:
+    """By exchanges that it invents, until no other alarm is on the page of the operators."""
+    for party in (FRONT, *[READER] * 100):
+        records.take("spiffe://agents.example/authority/audit", Alarm(cause="silent", party=party, token_id="T1", at=1))
+    yield Attempt("it is shown", "orchestrator" not in [row[2] for row in records.oversight.alarms[-2:]])

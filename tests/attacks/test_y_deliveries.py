@@ -119,13 +119,22 @@ async def test_more_than_the_log_takes_at_the_time(ledger: Ledger) -> Tries:
 @attack(403, in_front_of_it)
 async def test_valid_records_without_end(ledger: Ledger) -> Tries:
     """Each request continues the journal; others are taken meanwhile."""
-    lines, share = written(WRITER, 20), 10 * intake.OF_A_RECORD
-    with patch.object(intake, "SHARE", share), patch.object(intake, "SHARE_A_SECOND", 0):
+    yield await _without_end(ledger, "SHARE", 4_000)
+
+
+@attack(560, in_front_of_it)
+async def test_small_records_without_end(ledger: Ledger) -> Tries:
+    """With fewer than 300 bytes each, a million are within a share in bytes."""
+    yield await _without_end(ledger, "RECORDS", 10)
+
+
+async def _without_end(ledger: Ledger, name: str, share: int) -> Attempt:
+    lines = written(WRITER, 20)
+    with patch.object(intake, name, share), patch.object(intake, f"{name}_A_SECOND", 0):
         for line in lines:
             answer = await ledger.send(WRITER, [line])
         assert (await ledger.send(READER, written(READER, 1))).status_code == 200
-    inside = len(ledger.published(WRITER))
-    yield Attempt(str(answer.status_code), inside == len(lines), ledger.refused)
+    return Attempt(str(answer.status_code), len(ledger.published(WRITER)) == len(lines), ledger.refused)
 
 
 @attack(305, in_front_of_it)

@@ -151,7 +151,7 @@ async def test_who_delivers_more_than_its_share_waits_loses_nothing_and_holds_no
     for pause in "SHORTEST_PAUSE", "LONGEST_PAUSE", "BETWEEN", "GATHER":
         monkeypatch.setattr(delivery, pause, 0.001)
     events = [event_of(line).canonical() for line in written(READER, 40)]
-    monkeypatch.setattr(intake, "SHARE", share := 20 * (len(written(READER, 20)[-1]) + 1 + intake.OF_A_RECORD))
+    monkeypatch.setattr(intake, "SHARE", share := 20 * (len(written(READER, 20)[-1]) + 1))
     monkeypatch.setattr(intake, "SHARE_A_SECOND", share)
     monkeypatch.setattr(intake, "Budget", partial(Budget, clock=lambda: now[0]))
     journal = Journal(path)

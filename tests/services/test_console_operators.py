@@ -1,6 +1,7 @@
 """The console for operators, in process: the second sign-in, orders to the registry, and what is on record."""
 
 import asyncio
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ async def test_a_suspension_goes_to_the_registry_in_the_operators_name(here: Con
 
     assert answer.status_code == 303, answer.text
     page = (await olga.http.get("/parties")).text
-    view = await view_with(olga, "seen reading a forecast")
+    view = await view_with(olga, "'seen reading a forecast']")  # in the log; the feed adds who ordered it
     assert view["suspended"] == {READER: "seen reading a forecast (operator olga)"}
     assert view["changes"][0][1:] == ["suspend", READER, "olga", "seen reading a forecast"]
     [change] = [one for one in here.system.records(REGISTRY) if one["event"] == "administration"]
@@ -72,12 +73,12 @@ async def test_a_person_who_is_refused_again_and_again_is_counted(here: Consoled
     assert len(in_full) + sum(count["times"] for count in counted) == 40
 
 
-async def view_with(olga: Browser, text: str) -> dict[str, Any]:
-    """What the page's stream shows, as soon as it has this text; records come when they have been published."""
+async def view_with(olga: Browser, pattern: str) -> dict[str, Any]:
+    """What the page's stream shows, as soon as this matches; records come when they have been published."""
     async with asyncio.timeout(60):
         while True:
             for view in reversed(events_of((await olga.http.get("/parties/events")).text)):
-                if text in str(view):
+                if re.search(pattern, str(view)):
                     return dict(view)
 
 
@@ -88,7 +89,7 @@ async def test_the_first_refusal_of_each_service_is_shown_and_who_ordered_it(her
     after = time.time()
     await alice.hops(await alice.start(TASK))
 
-    view = await view_with(olga, "'orchestrator': 0.")
+    view = await view_with(olga, r"'orchestrator': \d")
 
     assert [*view["took"]] == ["orchestrator"]  # nobody else was called
     assert before < view["asked"] < after
@@ -149,7 +150,7 @@ async def test_the_thiefs_ids_are_shown_and_who_serves_it(
             await olga.send("/probe")
         view = await view_with(olga, "'tool/documents': False")
         thief.may_end.set()
-        after = await view_with(olga, "'ids': []")
+        after = await view_with(olga, r"'ids': \[\]")
 
     assert view["serves"] == {"inference": True, "tool/documents": False}
     assert view["ids"] == ["session s-1", "token t-1", "user olga"]
@@ -162,16 +163,16 @@ async def test_the_thiefs_ids_are_shown_and_who_serves_it(
 async def test_a_time_is_a_delay_if_the_thief_was_refused_at_that_moment(
     tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parties, "TOGETHER", 60.0)  # on a busy machine
+    monkeypatch.setattr(parties, "TOGETHER", float("inf"))
     async with fake_thief() as thief, consoled(tmp_path, Realm(registry, key=signing_key)) as here:
         olga, alice = await operator(here), await here.person("alice")
         thief.answers = [{"event": "answer", "service": one, "refused": True} for one in ("orchestrator", "inference")]
         await olga.send("/operate", withdraw=f"party {READER}", cause="a theft")
         await olga.send("/probe")
         await alice.hops(await alice.start(TASK))
-        view = await view_with(olga, "'orchestrator': 0.")
+        view = await view_with(olga, r"'orchestrator': \d")
         monkeypatch.setattr(parties, "TOGETHER", 0.0)
-        assert (await view_with(olga, "'orchestrator': 0."))["measured"] == []
+        assert (await view_with(olga, r"'orchestrator': \d"))["measured"] == []
 
     assert view["measured"] == ["orchestrator"]
     assert (view["target"], view["ended"]) == (READER, 0)

@@ -1,7 +1,6 @@
 """What holds a person's session at the console together, in process: renewals, the second sign-in, and the end."""
 
 import asyncio
-import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -158,13 +157,21 @@ async def _operating(here: Consoled) -> tuple[Browser, dict[str, str]]:
     return olga, {"state": (await olga.begin(FOR_REGISTRY))["state"], "iss": ISSUER}
 
 
-async def test_no_refresh_token_of_a_sign_in_for_the_registry_is_kept(here: Consoled) -> None:
+async def test_no_refresh_token_of_a_sign_in_for_the_registry_is_kept(
+    here: Consoled, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """So what a thief of the console's memory can order ends with the token, after five minutes."""
+    begun, begin = list[Session](), Sessions.begin
+
+    def beginning(sessions: Sessions, session: Session) -> str:
+        begun.append(session)
+        return begin(sessions, session)
+
+    monkeypatch.setattr(Sessions, "begin", beginning)
     await (await here.person("olga")).sign_in("olga", FOR_REGISTRY)
 
-    of_this_console = here.realm.refresh.keys()  # other tests have had consoles of their own
-    sessions = [one for one in gc.get_objects() if isinstance(one, Session) and one.refresh_token in of_this_console]
-    [session] = [one for one in sessions if one.operator]
+    [session] = begun
+    assert session.operator
     kept = str([getattr(session, one.name) for one in fields(session)])
     [of_registry] = [token for token, (_, scope) in here.realm.refresh.items() if "registry.admin" in scope]
     assert session.refresh_token in kept

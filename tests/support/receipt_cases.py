@@ -22,6 +22,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from jwt.algorithms import ECAlgorithm
+from jwt.utils import base64url_encode
 
 from evidence.participants import Proven, verify
 from evidence.unproven import Unproven
@@ -73,7 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_sessionfinish() -> None:
     """Write the cases of these tests, and those that no test has."""
-    for run in [*_certificates(), *_headers(), *_policies(), *_logs(), *_forms(), *_sizes()]:
+    for run in [*_certificates(), *_headers(), *spellings(), *_policies(), *_logs(), *_forms(), *_sizes()]:
         with suppress(Unproven):
             run()
     Path(os.environ[FILE]).write_text(json.dumps([*_noted, *_flips(), *_policy_texts()]))
@@ -202,6 +204,36 @@ def _headers() -> Iterator[Callable[[], object]]:
         again, headers = Task(), {"typ": KIND, "x5c": x5c}
         again.model.signed = jwt.PyJWS().encode(payload, svid.key, "ES256", headers=headers, sort_headers=True)
         yield again.verified
+
+
+def spellings() -> Iterator[Callable[[], object]]:
+    """The model signs a receipt that it spells in another way: the same content, in other characters."""
+    good, svid = Task().receipts()[2], (task := Task()).svid(task.model)
+    header, payload, _ = good.split(".")
+    claims = json.loads(base64.urlsafe_b64decode(header + "=="))
+    [entry] = claims["x5c"] = [base64.b64encode(svid.certificate.public_bytes(Encoding.DER)).decode()]
+    plain = json.dumps(claims, separators=(",", ":"), sort_keys=True)
+    texts = [plain, plain.replace("ES256", "\\u0045S256"), json.dumps(claims), plain + "\n"]
+    texts += [json.dumps(dict(reversed(claims.items())), separators=(",", ":"))]
+    texts += [
+        plain.replace(entry, other) for other in (_trailing(entry.rstrip("=")) + "=" * (-len(entry.rstrip("=")) % 4),)
+    ]
+    headers = [base64url_encode(text.encode()).decode() for text in texts]
+    algorithm = ECAlgorithm(ECAlgorithm.SHA256)
+    ways: list[tuple[str, str, Callable[[str], str]]] = [(one, payload, str) for one in headers]
+    ways += [(_trailing(headers[0]), payload, str), (headers[0], _trailing(payload), str)]
+    for head, body, end in dict.fromkeys([*ways, (headers[0], payload, _trailing)]):
+        signed = f"{head}.{body}"
+        signature = base64url_encode(algorithm.sign(signed.encode(), svid.key)).decode()
+        again = Task()
+        again.model.signed = f"{signed}.{end(signature)}"
+        yield again.verified
+
+
+def _trailing(text: str) -> str:
+    """The same bytes with other bits behind them, where there is room for some."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789" + ("+/" if set(text) & {*"+/"} else "-_")
+    return text[:-1] + letters[letters.index(text[-1]) ^ 1] if len(text) % 4 else text
 
 
 def _policies() -> Iterator[Callable[[], object]]:
@@ -339,6 +371,7 @@ def _sizes() -> Iterator[Callable[[], object]]:
     first, *rest = task.receipts()
     for many in (256, 257):
         yield partial(task.verified, task.answer([first, *rest, *[first] * (many - 4)]))
+    yield partial(task.verified, task.answer()[:-1] + b',"receipts":"a.b.c"}')  # a second one
     for more in (0, 1):
         (large := Task()).tool.said = {"policy": "a" * (375_000 + 30_000 * more)}
         yield large.verified

@@ -48,7 +48,7 @@ def revoked(target: str) -> RegistryChange:
 
 
 def taking(*entries: bytes) -> Oversight:
-    oversight = Oversight(registry)
+    oversight = Oversight(lambda: REGISTRY)
     for number, one in enumerate(entries):
         oversight.take(number, one)
     return oversight
@@ -167,7 +167,7 @@ def test_changed_policies_and_alarms_are_told_apart() -> None:
 
 def test_the_rules_are_named_that_differ_from_the_version_before_but_not_from_an_older_one() -> None:
     use, read = Rule("Who may.", frozenset()), Rule("Who may read.", frozenset())
-    found = Oversight(registry)
+    found = Oversight(lambda: REGISTRY)
     found.note_rules("1-0", {"read": read, "use": use})
     found.note_rules("2-0", {"read": read._replace(conditions="unless"), "use": use})
     found.note_rules("4-0", {"use": use})

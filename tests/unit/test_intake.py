@@ -73,9 +73,9 @@ async def test_lines_that_the_log_has_already_do_not_put_its_end_off(into_the_lo
 async def test_what_is_not_published_or_there_already_costs_nothing_of_a_share(
     into_the_log: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cost = len(SENT[READERS]) + 2 * intake.OF_A_RECORD
-    monkeypatch.setattr(intake, "SHARE", 2 * cost)
-    monkeypatch.setattr(intake, "SHARE_A_SECOND", 0)
+    for name, share in ("SHARE", 2 * len(SENT[READERS])), ("RECORDS", 4):
+        monkeypatch.setattr(intake, name, share)
+        monkeypatch.setattr(intake, f"{name}_A_SECOND", 0)
     for pause in "SHORTEST_PAUSE", "GATHER", "EVERY":
         monkeypatch.setattr(intake, pause, 0.001)
     failing = [LogError("the registry does not answer")] * 5

@@ -48,8 +48,11 @@ def sign(payload: bytes, svid: Svid, *, kind: str) -> str:
 @lru_cache(HEADERS)
 def _header_of(chain: tuple[x509.Certificate, ...], kind: str) -> bytes:
     """Return the encoded header of all statements with this chain: most of a statement, and always the same."""
-    header = {"alg": ALGORITHM, "typ": kind, "x5c": [chain_entry(one) for one in chain]}
-    return base64url_encode(json.dumps(header, separators=(",", ":")).encode())
+    return _encoded({"alg": ALGORITHM, "typ": kind, "x5c": [chain_entry(one) for one in chain]})
+
+
+def _encoded(header: dict[str, Any]) -> bytes:
+    return base64url_encode(json.dumps(header, separators=(",", ":"), sort_keys=True).encode())
 
 
 def verify_statement(statement: str, *, kind: str, signer: str, own: Svid, now: float) -> dict[str, Any]:
@@ -73,6 +76,8 @@ def certificates(statement: str, *, kind: str) -> Any:
     brought = _header(statement)  # `typ` has one spelling, because only `sign` writes it
     if brought.keys() != {"alg", "typ", "x5c"} or brought["alg"] != ALGORITHM or brought["typ"] != kind:
         raise InvalidStatement(f"not a statement of kind {kind}, signed with {ALGORITHM} and a certificate")
+    if _encoded(brought).decode() != statement.partition(".")[0]:  # each header has one spelling, for all readers
+        raise InvalidStatement("its header is in another spelling")
     return brought["x5c"]
 
 
@@ -101,7 +106,10 @@ def chain_of(header: Any) -> list[x509.Certificate]:
     """Return the certificates of an `x5c` header, not verified.  Raises `ValueError` or `TypeError`."""
     if not isinstance(header, list) or not 1 <= len(header) <= MAX_CHAIN:
         raise ValueError(f"not 1 to {MAX_CHAIN} certificates")
-    return [x509.load_der_x509_certificate(base64.b64decode(entry, validate=True)) for entry in header]
+    chain = [x509.load_der_x509_certificate(base64.b64decode(entry, validate=True)) for entry in header]
+    if [*map(chain_entry, chain)] != header:
+        raise ValueError("base64 in another spelling")
+    return chain
 
 
 def trusted_key(header: Any, *, signer: str, own: Svid, now: float) -> EllipticCurvePublicKey:

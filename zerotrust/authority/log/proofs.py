@@ -13,14 +13,18 @@ def root(size: int, node: Node) -> bytes:
     return _subtree(0, size, node) if size else EMPTY
 
 
-def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
-    """Return the proof that the leaf `index` is in a tree of so many leaves (RFC 9162 section 2.1.3.1)."""
-    if not 0 <= index < size:
-        raise InvalidLog(f"a log of {size} entries has no entry {index}")
-    start, end, found = 0, size, list[bytes]()
-    while end - start > 1:
+def inclusion_proof(index: int, size: int, node: Node, height: int = 0) -> list[bytes]:
+    """Return the proof that the leaf `index` is in a tree of so many leaves (RFC 9162 section 2.1.3.1).
+
+    `height`: it is the proof for the `2 ** height` leaves from `index * 2 ** height` on, or for the last ones.  In the
+    tree of such parts, it is like that for a leaf.
+    """
+    first, start, end, found = index << height, 0, size, list[bytes]()
+    if not 0 <= first < size:
+        raise InvalidLog(f"a log of {size} entries has no entry {first}")
+    while end - start > 1 << height:
         middle = start + _left_size(end - start)
-        if index < middle:
+        if first < middle:
             found.append(_subtree(middle, end, node))
             end = middle
         else:
