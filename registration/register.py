@@ -57,7 +57,7 @@ def write(root: Path) -> str | None:
     if process and approved.files != found.files:  # first, because it would be overlooked below a long list
         print(f"The system runs, as process {process}.\n{SUSPENDED}")
     if lines:
-        print("\n".join(["Approved:", *(f"  {line}" for line in lines)]))
+        print("\n".join(["To approve:", *(f"  {line}" for line in lines)]))
     if differs:
         print("\n".join(next_steps(runs=bool(process), code=approved.files != found.files)))
     else:
