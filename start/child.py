@@ -151,22 +151,16 @@ def _work_time(process_id: int) -> float:
     waited for a processor; the latter only where the kernel counts it.
     """
     waited = 0
-    for thread in _threads(process_id):
+    for thread in Path(f"/proc/{process_id}/task").glob("*/schedstat"):
         with suppress(OSError):  # it has ended
-            waited += int((thread / "schedstat").read_text().split()[1])
+            waited += int(thread.read_text().split()[1])
     return sum(map(int, stat_of(process_id)[11:15])) / os.sysconf("SC_CLK_TCK") + waited / 1e9
-
-
-def _threads(process_id: int) -> list[Path]:
-    try:
-        return list(Path(f"/proc/{process_id}/task").iterdir())
-    except OSError:  # the process has ended
-        return []
 
 
 def _waits_for_disk(process_id: int) -> bool:
     """Return whether a thread of a process waits for the disk at this moment; the kernel sums that up nowhere."""
-    return any(stat_of(f"{process_id}/task/{thread.name}")[:1] == ["D"] for thread in _threads(process_id))
+    threads = Path(f"/proc/{process_id}/task").glob("*")
+    return any(stat_of(f"{process_id}/task/{thread.name}")[:1] == ["D"] for thread in threads)
 
 
 def load_text() -> str:

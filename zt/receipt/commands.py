@@ -100,14 +100,7 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
     from zerotrust.authority.files.lock import LOCK, REGISTRY
     from zt.audit.exports import leaves, load_policy
     from zt.audit.own_witness import Witness, default_folder
-    from zt.receipt.inputs import (
-        load_accepted,
-        load_approved,
-        load_authorities,
-        load_evidence,
-        load_header,
-        read_answer,
-    )
+    from zt.receipt import inputs
 
     settings: Settings = context.obj
 
@@ -121,25 +114,25 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
     if headers and (also or proof or export):
         output.fail("A refusal is verified by itself: --headers without --proof, --export and OTHER.", "usage")
     with explaining_faults():
-        content = read_answer(answer)
+        content = inputs.read_answer(answer)
         believed: dict[str, Any] = {
-            "authorities": load_authorities(ca),
-            "accepted": load_accepted(accept) if accept else load_approved(system),
-            "request": read_answer(request) if request else None,
+            "authorities": inputs.load_authorities(ca),
+            "accepted": inputs.load_accepted(accept) if accept else inputs.load_approved(system),
+            "request": inputs.read_answer(request) if request else None,
             "transaction": transaction,
         }
         try:
             if headers:
-                proven = verify_refusal(content, load_header(headers), **believed)
+                proven = verify_refusal(content, inputs.load_header(headers), **believed)
             else:
                 trust = load_policy(policy)
                 proven = verify(
                     content,
                     **believed,
                     policy=trust,
-                    evidence=None if left_out else load_evidence(proof or beside),
+                    evidence=None if left_out else inputs.load_evidence(proof or beside),
                     leaves=verified_lines(export) if export else None,
-                    also=[read_answer(one) for one in also or []],
+                    also=[inputs.read_answer(one) for one in also or []],
                 )
         except Unproven as error:
             output.note(f"Not proven (step {error.step} of {len(STEPS)}): {STEPS[error.step - 1]}.")
