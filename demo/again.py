@@ -16,6 +16,7 @@ TRIES = 60
 """How often at most: a minute at least."""
 PAUSE = 1.0
 """Seconds between two tries, as `Retry-After` says."""
+NO_ANSWER = "no answer:"
 T = TypeVar("T")
 
 
@@ -30,19 +31,16 @@ UNANSWERED = NoTokenError, LoginError, httpx.HTTPError, OSError
 async def until_settled(ask: Callable[[], Awaitable[str]], *passing: str) -> str:
     """Return how a request is answered, asked again while it is not, or the answer is 503 or begins with `passing`.
 
-    A service that answers 503 has refused nothing.  Without an answer, return the name of the last error.
+    A service that answers 503 has refused nothing.  Without an answer, return `NO_ANSWER` and the name of the error.
     """
     for left in reversed(range(TRIES)):
-        answered, passes = "", True
         try:
             answered = await ask()
-            passes = answered.startswith(("503 ", *passing))
         except NoTokenError as error:
             answered = str(error)
-            passes = answered.startswith("503 ")
         except UNANSWERED as error:
-            answered = type(error).__name__
-        if not passes or not left:
+            answered = f"{NO_ANSWER} {type(error).__name__}"
+        if not left or not answered.startswith(("503 ", NO_ANSWER, *passing)):
             break
         await asyncio.sleep(PAUSE)
     return answered

@@ -46,7 +46,8 @@ async def revocations(system: System) -> AsyncIterator[Attempt]:
             return await until_settled(call, "401")
 
         yield Attempt("the writer", "files a draft", ALLOWED, "200 ok", await until_settled(call))
-        held, olga = await token(), await sign_in_olga(system, http)
+        held = await token()
+        olga = await sign_in_olga(system, http)
         suspending = asyncio.create_task(insist(lambda: olga.suspend("agent/writer", WHY)))  # waits for Keycloak
         try:
             answered = await wait_for_refusal(held)
@@ -56,7 +57,8 @@ async def revocations(system: System) -> AsyncIterator[Attempt]:
             answered = await reinstate()
         yield Attempt("the writer, reinstated", "files a draft", ALLOWED, "200 ok", answered)
 
-        held, olga = await token(), await sign_in_olga(system, http)
+        held = await token()
+        olga = await sign_in_olga(system, http)
         PLANTED.touch()
         try:
             answered = await wait_for_refusal(held)
