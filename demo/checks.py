@@ -41,15 +41,27 @@ class Checks:
     """Of alice's task, once it has run."""
     ending: str = ""
     """What the end says besides."""
+    broken: list[str] = field(default_factory=list)
+    """The parts that an error ended, each with its cause."""
 
     @property
     def failures(self) -> list[Attempt]:
         return [attempt for attempt in self.made if not attempt.as_expected]
 
+    @property
+    def passed(self) -> bool:
+        """Whether every part came to its end, and every answer was the expected one."""
+        return not self.broken and not self.failures
+
     async def make_all(self, trying: AsyncIterator[Attempt]) -> None:
-        with showing_progress("The attempts are made"):
-            made = [attempt async for attempt in trying]
-        self.show(made)
+        """Make attempts; count and show those that were made, even if an error ends them."""
+        made = list[Attempt]()
+        try:
+            with showing_progress("The attempts are made"):
+                async for attempt in trying:
+                    made.append(attempt)
+        finally:
+            self.show(made)
 
     def show(self, attempts: Sequence[Attempt]) -> None:
         """Count attempts, and show them, below the name of who makes them."""
@@ -65,17 +77,24 @@ class Checks:
                 why = f"expected {attempt.expected}, answered {attempt.answered}"
                 say(Text.assemble((why, "red"), f": {attempt.who} {attempt.what}"))
 
+    def end_part(self, name: str, cause: str) -> None:
+        """Report that an error ended a part, and why."""
+        self.broken.append(f"{name} ({cause})")
+        say(Text.assemble(("✗ this part failed", "red"), f": {cause}"))
+
     def summary(self) -> Text:
-        """Return the sentence that says how many were as expected, and what the others are."""
+        """Return which parts failed, how many checks were as expected, and what the others are."""
+        told = Text(f"Failed parts: {'; '.join(self.broken)}.\n" if self.broken else "", "red")
         if self.failures:
             names = "; ".join(f"{attempt.who} {attempt.what}" for attempt in self.failures)
-            return Text(f"{len(self.failures)} of {len(self.made)} checks did not behave as expected: {names}.", "red")
+            wrong = f"{len(self.failures)} of {len(self.made)} checks did not behave as expected: {names}."
+            return told.append(wrong, "red")
         allowed = sum(attempt.control == ALLOWED for attempt in self.made)
         refused = len(self.made) - allowed
         counts = (
             f"{refused} attempt{'s' * (refused != 1)} refused, {allowed} legitimate call{'s' * (allowed != 1)} allowed"
         )
-        return Text(f"All {len(self.made)} checks behaved as expected: {counts}.", "green")
+        return told.append(f"All {len(self.made)} checks behaved as expected: {counts}.", "green")
 
 
 def _print(attempts: Sequence[Attempt]) -> None:

@@ -20,6 +20,7 @@ from urllib.parse import urljoin
 
 import httpx
 
+from demo.again import insist, until_settled
 from demo.checks import ALLOWED, Attempt, Checks
 from demo.intruder import answer_to
 from demo.participants import show_receipts
@@ -27,7 +28,7 @@ from demo.parts import INTRODUCTION, begin
 from demo.refusals import ask_for_identity, attempts, attempts_of_users
 from demo.revocation import sign_in_olga
 from demo.rule_change import show_rule_change
-from demo.story import tell_story
+from demo.story import WAIT, tell_story
 from demo.walk import LEGEND, show_next_steps, summary, walk, who_is_who
 from start.manual_steps import REQUEST
 from start.program import paragraph, run_until_stopped
@@ -141,16 +142,18 @@ async def suspension(system: Running, checks: Checks) -> None:
             olga, alice = await sign_in_olga(system, http), await system.sign_in("alice")
             began = time.monotonic()
             try:
-                await olga.suspend("agent/reader", "the walkthrough shows it")
-                answered = await answer_to(_task(system, http, alice))
+                await insist(lambda: olga.suspend("agent/reader", "the walkthrough shows it"))
+                answered = await until_settled(lambda: answer_to(_task(system, http, alice)))
                 refused = time.monotonic() - began
             finally:
-                await olga.reinstate("agent/reader")
+                olga = await sign_in_olga(system, http)
+                await insist(lambda: olga.reinstate("agent/reader"))
             paragraph(f"alice's task was refused {refused * 1000:.0f} ms after the operator's command was sent.")
             who, control = "alice, with the reader suspended", "registry: revocation"
             yield Attempt(who, "runs a task", control, "403 peer_revoked", answered)
             who = "alice, with the reader reinstated"
-            yield Attempt(who, "runs a task", ALLOWED, "200 ok", await _run_task(system, http))
+            answered = await until_settled(lambda: _run_task(system, http), "403 peer_revoked")
+            yield Attempt(who, "runs a task", ALLOWED, "200 ok", answered)
 
     begin("Suspension", f"An operator suspends the reader, and reinstates it. {LEGEND}")
     await checks.make_all(trying())
@@ -163,7 +166,7 @@ async def _run_task(system: Running, http: httpx.AsyncClient) -> str:
 
 async def _task(system: Running, http: httpx.AsyncClient, alice: Login) -> httpx.Response:
     url = f"{system.address('orchestrator')}/tasks"
-    return await http.post(url, json={"request": REQUEST}, auth=alice.auth, timeout=60)
+    return await http.post(url, json={"request": REQUEST}, auth=alice.auth, timeout=WAIT)
 
 
 async def _show_task() -> int:

@@ -4,13 +4,16 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
+import httpx
 from a2a.types import AgentCard
 from starlette.types import Receive, Scope, Send
 
 from authorities.attestation.local.launch import Launch
+from demo.again import until_settled
 from demo.checks import Attempt
-from demo.intruder import Intruder
+from demo.intruder import Intruder, outcome
 from demo.ways import TASK
 from registration.run_lock import RunError
 from start.launches import settings
@@ -33,9 +36,9 @@ async def rogues(system: System) -> AsyncIterator[Attempt]:
     await _relaunch(system, "orchestrator")
     async with AsyncExitStack() as stack:
         intruder, http = Intruder(system, stack), await stack.enter_async_context(system.user())
-        alice = (await intruder.sign_in("alice")).auth
         (reader,) = [one for one in system.authority.running if one.launch.name == "agent/reader"]
         await reader.end()
+        stack.push_async_callback(_relaunch, system, "agent/reader")
         card = agent_card("agent/reader", system.registry.address("agent/reader"), ["agent.invoke"])
         forged = agent_card("agent/reader", "https://evil.example", ["agent.invoke"])
         for who, inside, shown, control, expected in (
@@ -54,13 +57,21 @@ async def rogues(system: System) -> AsyncIterator[Attempt]:
                 "peer_untrusted, no token",
             ),
         ):
-            async with _impostor(system, await system.svid(inside), shown) as received:
-                answer = await http.post(f"{system.address('orchestrator')}/tasks", json=TASK, auth=alice)
-            text = str(answer.json()["result"]["text"]).removeprefix("agent/reader: ")
-            requests = ", ".join(received)
-            answered = f"{text}, {RECEIVED.get(requests, requests)}"
+            called = partial(_called, system, intruder, http, inside, shown)
+            answered = await until_settled(called, "revocation_unknown", "issuer_unavailable")
             yield Attempt(who, "takes the orchestrator's call", control, expected, answered)
-        await _relaunch(system, "agent/reader")
+
+
+async def _called(system: System, intruder: Intruder, http: httpx.AsyncClient, inside: str, shown: AgentCard) -> str:
+    """Have the orchestrator call an impostor for alice.  Return why her task failed, and what the impostor received."""
+    alice = await intruder.sign_in("alice")
+    async with _impostor(system, await system.svid(inside), shown) as received:
+        answer = await http.post(f"{system.address('orchestrator')}/tasks", json=TASK, auth=alice.auth)
+    if "result" not in answer.json():
+        return outcome(answer)
+    text = str(answer.json()["result"]["text"]).removeprefix("agent/reader: ")
+    requests = ", ".join(received)
+    return f"{text}, {RECEIVED.get(requests, requests)}"
 
 
 async def _relaunch(system: System, name: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import jwt
 
+from demo.again import NoTokenError
 from start.system import EVERYTHING, Running
 from zerotrust.hardening.pools import Connections
 from zerotrust.issuer.client import credential
@@ -57,8 +58,11 @@ class Intruder:
             return await http.post(self.system.keycloak.metadata.token_endpoint, data=form | more)
 
     async def token(self, who: str, token: str, audience: str, scopes: str, **more: Any) -> str:
-        """Return the token of an exchange."""
-        return str((await self.exchange(who, token, audience, scopes, **more)).json()["access_token"])
+        """Return the token of an exchange.  Raises `NoTokenError`."""
+        answer = await self.exchange(who, token, audience, scopes, **more)
+        if answer.is_error:
+            raise NoTokenError(outcome(answer))
+        return str(answer.json()["access_token"])
 
     async def login(self, user: str, scope: str = EVERYTHING, client: str = "walkthrough") -> str:
         """Return the token of a user's own client, without its key: at a gate it is good for nothing."""

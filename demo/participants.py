@@ -15,11 +15,14 @@ import httpx
 from cryptography import x509
 
 from authorities.attestation.spiffe.svid_issuer import Issuer
+from demo.again import PAUSE, TRIES
 from demo.checks import ALLOWED, Attempt, Checks
+from demo.intruder import outcome
 from demo.parts import begin
 from demo.story import post_task
 from evidence import Accepted, Evidence, Party, Proven, Unproven, approved, evidence_of, verify
 from evidence.verified_receipt import receipts_in
+from registration.run_lock import RunError
 from start.manual_steps import REQUEST
 from start.program import console, paragraph, say, showing_progress
 from start.system import ROOT, Running
@@ -35,8 +38,6 @@ from zt.people.login import Login
 from zt.receipt.commands import tree
 
 FORGER, CHOOSY = "a forger, before alice has her answer", "alice, who accepts less than before"
-TRIES, BETWEEN = 100, 0.2
-"""How often the proof is asked for, and the seconds in between: a receipt is in the log within a second, or a few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +106,12 @@ async def run_task(system: Running) -> tuple[Reader, str]:
         at = system.address("orchestrator")
         published = await http.get(f"{system.address(registry.authorities.registry)}/audit-policy")
         task = await post_task(http, at, login)
+        if (ended := task.json()["result"])["event"] != "finished":
+            raise RunError(f"the task {ended['event']}: {ended['text']}")
         refused = await http.post(f"{at}/tasks", json={"request": REQUEST, "department": "/finance"}, auth=login.auth)
         found, other = parse_answer(task.content), refused.headers.get(HEADER)
         if not found or not other:
-            raise ValueError("an answer without receipts")
+            raise RunError(f"an answer without receipts: {outcome(task)}, {outcome(refused)}")
         evidence = await _fetch_proof(http, f"{at}/receipts/{digest_of(found.receipts[0])}", login)
     return Reader(
         task.content,
@@ -125,7 +128,7 @@ async def _fetch_proof(http: httpx.AsyncClient, url: str, login: Login) -> Evide
     for _ in range(TRIES):
         if answer.status_code == httpx.codes.OK:
             break
-        await asyncio.sleep(BETWEEN)
+        await asyncio.sleep(PAUSE)  # a receipt is in the log within a second, or a few
         answer = await http.get(url, auth=login.auth)
     return evidence_of(answer.raise_for_status().content)
 

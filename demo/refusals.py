@@ -11,10 +11,10 @@ import httpx
 from spiffe import WorkloadApiClient
 from spiffe.errors import PySpiffeError
 
+from demo.again import until_settled
 from demo.catalogue import ATTEMPTS, BY_NAME, OF_USERS, PARTIES
 from demo.checks import Attempt
 from demo.intruder import Intruder, User, answer_to, tool_call
-from demo.story import TRIES
 from demo.ways import Try
 from start.system import Running
 from zerotrust.audit.event_types import Access
@@ -48,12 +48,7 @@ async def _try_all(intruder: Intruder, groups: Iterable[str]) -> AsyncIterator[A
 
 
 async def _try(user: User, who: str, one: Try) -> Attempt:
-    answered, expected = await answer_to(one.ask(user, PARTIES.get(who))), one.expected
-    for _ in range(TRIES):
-        if not answered.startswith("503 "):
-            break
-        await asyncio.sleep(1)  # a service that cannot tell yet has refused nothing: it is asked again, as for the task
-        answered = await answer_to(one.ask(user, PARTIES.get(who)))
+    answered, expected = await until_settled(lambda: answer_to(one.ask(user, PARTIES.get(who)))), one.expected
     if one.recorded:
         events = user.intruder.system.events("tool/documents")
         reason = [event.data.decision.reason for event in events if isinstance(event.data, Access)][-1]

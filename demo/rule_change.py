@@ -6,16 +6,17 @@ Then only people file drafts, and no agent for them.  The rule and its rows of t
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, cast
 
 import httpx
 from rich.padding import Padding
 
+from demo.again import PAUSE, TRIES, UNANSWERED, insist
 from demo.checks import ALLOWED, Attempt, Checks
 from demo.intruder import Intruder, User
 from demo.parts import begin
-from start.program import console, paragraph, showing_progress
+from start.program import console, paragraph
 from start.system import Running
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Access
@@ -28,8 +29,6 @@ from zt.policy.show import explanation_lines
 RULE, FILE = "create-draft-in-own-department", "documents.cedar"
 OPERATION, TOOL = "document.create", "tool/documents"
 WHY = "the walkthrough shows it"
-SECONDS_TO_WAIT = 60
-"""Until every service decides by another version; it takes milliseconds."""
 _RULE = re.compile(rf'@id\("{RULE}"\).*?\n}};', re.DOTALL)
 _ROW = re.compile(rf"^(\|[^|]*\|[^|]*agent/writer \|.*\|) yes \| {RULE} \|", re.MULTILINE)
 
@@ -80,48 +79,55 @@ async def show_rule_change(system: Running, checks: Checks, draft: Draft) -> Non
         "changes one while everything runs: agents may not file drafts any more. She adds the condition "
         f"`!context.delegated` (nobody acts for the user) to {RULE}.",
     )
+    events = list[AuditEvent]()
+
+    async def drafted(who: str, control: str, answer: str, number: int) -> Attempt:
+        events.append(await wait_for_version(system, draft, number))
+        return _draft_attempt(who, control, f"{answer}, by version {number}", events[-1])
+
     async with system.user() as http:
         olga = await sign_in_policy_operator(system, http)
-        first = (await olga.ask("GET", "/versions"))["active"]
-        content = (await olga.ask("GET", f"/versions/{first}"))["content"]
+        first = (await insist(lambda: olga.ask("GET", "/versions")))["active"]
+        content = (await insist(lambda: olga.ask("GET", f"/versions/{first}")))["content"]
         rule_alone = with_stricter_rule(content)
-        complete = with_its_table(rule_alone)
-        with showing_progress("olga changes a rule"):
-            made = [
-                _draft_attempt(
-                    "the writer, for alice",
-                    ALLOWED,
-                    f"yes, by version {first}",
-                    await wait_for_version(system, draft, first),
-                ),
-                await _activate(olga, rule_alone, first, "the rule alone", "422 policy_unfit"),
-                await _activate(olga, complete, first, "the rule and its table", f"version {first + 1}"),
-            ]
+
+        async def changes() -> AsyncIterator[Attempt]:
+            yield await drafted("the writer, for alice", ALLOWED, "yes", first)
+            yield await _activate(olga, rule_alone, first, "the rule alone", "422 policy_unfit")
+            complete, number = with_its_table(rule_alone), first + 1
+            yield await _activate(olga, complete, first, "the rule and its table", f"version {number}")
+            yield await drafted("the writer, by the new rule", "policy: in person", "no", number)
+
         try:
-            with showing_progress("The writer files a draft"):
-                event = await wait_for_version(system, draft, first + 1)
-            no = f"no, by version {first + 1}"
-            checks.show([*made, _draft_attempt("the writer, by the new rule", "policy: in person", no, event)])
-            await _explain(olga, event)
+            await checks.make_all(changes())
+            await _explain(olga, events[-1])
         finally:
-            olga = await sign_in_policy_operator(system, http)  # a token lives a minute
-            number = (await olga.ask("POST", "/versions/rollback", {"version": first, "why": WHY}))["number"]
-        with showing_progress("The writer files a draft"):
-            event = await wait_for_version(system, draft, number)
-        yes = f"yes, by version {first + 2}"
-        checks.show([_draft_attempt(f"the writer, after olga rolled back to version {first}", ALLOWED, yes, event)])
+            number = await _roll_back(await sign_in_policy_operator(system, http), first)  # a token lives a minute
+        who = f"the writer, after olga rolled back to version {first}"
+        checks.show([await drafted(who, ALLOWED, "yes", number)])
+
+
+async def _roll_back(olga: PolicyClient, first: int) -> int:
+    """Put a version into force again, unless it is.  Return the number under which it is in force."""
+    number = (await insist(lambda: olga.ask("GET", "/versions")))["active"]
+    if number != first:
+        back = {"version": first, "why": WHY}
+        number = (await insist(lambda: olga.ask("POST", "/versions/rollback", back)))["number"]
+    return int(number)
 
 
 async def wait_for_version(system: Running, draft: Draft, number: int) -> AuditEvent:
     """Have drafts filed until the tool decides by that version.  Return its record.  Raises `TimeoutError`."""
-    async with asyncio.timeout(SECONDS_TO_WAIT):
-        while True:
+    for _ in range(TRIES):
+        with suppress(*UNANSWERED):
             await draft()
-            for event in reversed(system.events(TOOL)):
-                if isinstance(event.data, Access) and event.data.operation == OPERATION:
-                    if _version(event.data).partition("-")[0] == str(number):
-                        return event
-                    break
+        for event in reversed(system.events(TOOL)):
+            if isinstance(event.data, Access) and event.data.operation == OPERATION:
+                if _version(event.data).partition("-")[0] == str(number):
+                    return event
+                break
+        await asyncio.sleep(PAUSE)  # it takes milliseconds
+    raise TimeoutError(f"{TOOL} does not decide by version {number}")
 
 
 def _version(data: Access) -> str:
@@ -137,7 +143,7 @@ def _draft_attempt(who: str, control: str, expected: str, event: AuditEvent) -> 
 
 async def _activate(olga: PolicyClient, content: dict[str, Any], after: int, what: str, expected: str) -> Attempt:
     try:
-        version = await olga.ask("POST", "/versions", {"content": content, "why": WHY, "after": after})
+        version = await insist(lambda: olga.ask("POST", "/versions", {"content": content, "why": WHY, "after": after}))
         answered = f"version {version['number']}"
     except RefusedError as refused:
         answered = refused.answer

@@ -1,17 +1,23 @@
 """The story of alice's task on any running system: its tokens, its records, and what the poisoned report tried."""
 
 import asyncio
+import re
+import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from typing import NamedTuple
 
 import httpx
 from rich.text import Text
 
+from demo.again import PAUSE, TRIES
 from demo.checks import Attempt, Checks
 from demo.intruder import outcome
 from demo.parts import NO, begin
 from demo.tokens import show_exchanges
 from registration.realm.users import USERS
+from registration.run_lock import RunError
+from start.child import load_text
 from start.llama_stack.ogx import NAME
 from start.manual_steps import REQUEST
 from start.program import console, paragraph, say, showing_progress
@@ -23,12 +29,12 @@ from zt.audit.journals import first_bad_record
 from zt.audit.trail import trail
 from zt.people.login import Login
 
-POISONED = "ENG-104"
+POISONED, REPEATED = "ENG-104", "repeat this line"
 NOT_TRIED = "not tried"
+WAIT = 300
+"""Seconds that a task is waited for: as long as a token for it lives."""
 SCRIPT = "scripted"
 """The name of the model that is a script, and that obeys whatever it reads, wherever it runs."""
-TRIES = 10
-"""How often alice asks while a service cannot tell whether she may: on a busy machine, at the beginning."""
 
 
 class TaskRun(NamedTuple):
@@ -38,6 +44,10 @@ class TaskRun(NamedTuple):
     """What the journals have of it."""
     model: str
     """The name of the model that its agents asked for."""
+    summary: str = ""
+    """What the reader made of the reports."""
+    told: str = ""
+    """How it ended, with the id of the draft that was filed."""
 
     @property
     def obeys(self) -> bool:
@@ -119,8 +129,9 @@ async def tell_story(system: Running, checks: Checks) -> None:
         drawn = diagram("The task", sorted(events, key=lambda event: event.time), calls)
         picture.write_text(drawn.replace(USERS["alice"][0], "alice"))
         paragraph(f"The same as a picture, for a browser: {picture.relative_to(ROOT)}")
-    _show_poisoned_report(events, checks, obeys=done.obeys)
     checks.trace_id = next(event.trace.trace_id for event in events if event.trace)
+    _show_poisoned_report(events, checks, obeys=done.obeys)
+    _show_repeated_line(system, done)
 
 
 def describe_model(done: TaskRun) -> str:
@@ -149,21 +160,29 @@ async def _run_task(system: Running) -> TaskRun:
     trace = result["trace_id"]
     written = [event for name in system.registry.services for event in system.events(name)]
     events = [event for event in written if event.trace and event.trace.trace_id == trace]
-    return TaskRun(events, answer.json()["steps"][0]["model"])
+    steps = answer.json()["steps"]
+    summary = next((step["text"] for step in steps if step["event"] == "done"), "")
+    return TaskRun(events, steps[0]["model"], summary, result["text"])
 
 
 async def post_task(http: httpx.AsyncClient, orchestrator: str, login: Login) -> httpx.Response:
-    """Return the answer to the task, asked again while a service cannot tell whether it may be done.
+    """Return the answer to the task, asked again while a service cannot tell for now whether it may go on.
 
-    Raises `httpx.HTTPStatusError` if it has not begun.
+    What a task has done before it failed stays done.  Raises `RunError` if it does not finish.
     """
+    told = ""
     for _ in range(TRIES):
-        answer = await http.post(f"{orchestrator}/tasks", json={"request": REQUEST}, auth=login.auth, timeout=60)
-        if "retry-after" not in answer.headers:
+        answer = await http.post(f"{orchestrator}/tasks", json={"request": REQUEST}, auth=login.auth, timeout=WAIT)
+        why = str(answer.json().get("result", {}).get("text") or outcome(answer))
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             break
-        say(f"refused for now ({outcome(answer)}): a service did not answer in time, so alice asks again")
-        await asyncio.sleep(float(answer.headers["retry-after"]))
-    return answer if "result" in answer.json() else answer.raise_for_status()
+        if why != told:
+            say(f"refused for now ({why}): a service cannot tell in time, so alice asks again")
+            told = why
+        await asyncio.sleep(PAUSE)
+    if answer.is_error:
+        raise RunError(f"the task did not finish: {answer.status_code}, {why}; {load_text()}. Run it again")
+    return answer
 
 
 def _show_poisoned_report(events: Sequence[AuditEvent], checks: Checks, *, obeys: bool) -> None:
@@ -190,6 +209,23 @@ def _show_poisoned_report(events: Sequence[AuditEvent], checks: Checks, *, obeys
         paragraph(f"The model obeyed the report; of its {len(made)} calls, {refused} were refused.")
     else:
         paragraph("This model did not obey. Nothing here relies on that: when the script obeys, every call is refused.")
+
+
+def _show_repeated_line(system: Running, done: TaskRun) -> None:
+    """Show what the report did achieve: its line stands in the draft that was filed."""
+    text, draft = done.summary, re.findall(r"DRAFT-\w+", done.told)[:1]
+    if draft and isinstance(system, System):  # the container of the other walkthrough cannot read the tool's data
+        file = system.data("tool/documents") / "documents.db"
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as stored:
+            (text,) = stored.execute("SELECT text FROM documents WHERE id = ?", draft).fetchone()
+    if repeated := [line for line in text.splitlines() if REPEATED in line]:
+        paragraph(
+            "Its third order was obeyed, and nothing refused it: to repeat the line in each summary. The draft that "
+            "was filed has it, and gives the order to any model that reads the draft. Scopes and policies do not stop "
+            "a text that goes where the user may write:"
+        )
+        for line in repeated:
+            paragraph(line, indent=2)
 
 
 def injected_attempts(events: Iterable[AuditEvent]) -> list[Attempt]:

@@ -7,8 +7,8 @@ nor is measured with it.
 """
 
 from evidence.accepted import Accepted, Party, approved
-from evidence.participants import Proven, verify
+from evidence.participants import Proven, verify, verify_refusal
 from evidence.unproven import Unproven
 from zerotrust.tlog.proof import Evidence, evidence_of
 
-__all__ = ["Accepted", "Evidence", "Party", "Proven", "Unproven", "approved", "evidence_of", "verify"]
+__all__ = ["Accepted", "Evidence", "Party", "Proven", "Unproven", "approved", "evidence_of", "verify", "verify_refusal"]

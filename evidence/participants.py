@@ -15,7 +15,7 @@ from evidence.completeness import Comparison, check_complete
 from evidence.signing_time import check_logged, check_times
 from evidence.unproven import SOMEBODY, Unproven
 from evidence.verified_receipt import VerifiedReceipt, is_of, receipts_in, verify_receipt
-from zerotrust.receipts.carried import Carried, parse_answer
+from zerotrust.receipts.carried import Carried, parse_answer, parse_header
 from zerotrust.receipts.receipt import OUTSIDE, digest_of
 from zerotrust.tlog.proof import Evidence
 from zerotrust.tlog.quorum import TrustPolicy
@@ -77,6 +77,30 @@ def verify(  # noqa: PLR0913 - what the reader believes, each by name
         _check_mine(receipts[0], found, None, roots[0].receipt.txn)
         roots.append(_verify_tree(receipts, accepted))
     return Proven(roots[0], at, None if leaves is None else check_complete(roots, leaves, accepted.ledger))
+
+
+def verify_refusal(  # noqa: PLR0913 - what the reader believes, each by name
+    answer: bytes,
+    receipt: str,
+    *,
+    authorities: Collection[x509.Certificate],
+    accepted: Accepted,
+    request: bytes | None = None,
+    transaction: str | None = None,
+) -> Proven:
+    """Return who refused a request, by the `receipt` in the header of the answer.  Raises `Unproven`.
+
+    The other arguments are those of `verify`.  No record of the log names such a receipt, so nothing proves its time
+    (step 3): it may be of a key that was stolen after its certificate had ended.
+    """
+    texts = parse_header(receipt)
+    if not texts:
+        raise Unproven(1, SOMEBODY, "the header has no receipt")
+    receipts = _verify_each(texts, authorities)
+    if receipts[0].receipt.verdict != "refused":
+        raise Unproven(3, receipts[0].signer, "the log has to show its receipt, which is not of a refusal")
+    _check_mine(receipts[0], Carried(answer, 0, texts), request, transaction)
+    return Proven(_verify_tree(receipts, accepted), None)
 
 
 def _unpack(answer: bytes, authorities: Collection[x509.Certificate]) -> tuple[Carried, tuple[VerifiedReceipt, ...]]:

@@ -58,7 +58,7 @@ def write(root: Path) -> str | None:
     if process and approved.files != found.files:  # first, because it would be overlooked below a long list
         _say(f"The system runs, as process {process}.", SUSPENDED)
     if lines:
-        _say("Approved:", *(f"  {line}" for line in lines))
+        _say("To approve:", *(f"  {line}" for line in lines))
     if differs:
         _say(*next_steps(runs=bool(process), code=approved.files != found.files))
     else:

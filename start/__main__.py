@@ -105,10 +105,12 @@ def token(
 @app.command()
 def browser() -> None:
     """Open the console in a browser's profile that trusts the authority of this run, and is for nothing else."""
-    from start.browser import profile
+    from start.browser import FIREFOX, profile
 
     with _trusting() as (address, authority):
         command, environment = profile(FOLDER / "browser", authority, address)
+        if os.geteuid() == 0 and Path(command[0]).name not in FIREFOX:
+            sys.exit(f"{command[0]} does not run as root: start all of this as another user, or with Firefox alone.")
         sys.exit(subprocess.run(command, env=environment, check=False).returncode)  # noqa: S603
 
 

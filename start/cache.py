@@ -69,7 +69,7 @@ def run(command: list[str]) -> None:
     Not in the user's working folder: Maven and uv would take configuration, Maven even extensions, from there.
     """
     try:
-        done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=900, check=False)  # noqa: S603
+        done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=3600, check=False)  # noqa: S603
     except (OSError, subprocess.SubprocessError) as error:
         raise KeycloakError(f"`{' '.join(command[:3])}` failed: {error}") from error
     if done.returncode != 0:

@@ -17,13 +17,14 @@ from registration.run_lock import RunError
 T = TypeVar("T")
 
 IDLE, WORK = 60, 6.0
-"""A process makes no progress if within `IDLE` seconds it has computed, or waited for a processor, for less than `WORK`
-seconds.  What starts does one of the two nearly all the time, however busy the machine is; what waits for something
-else, and tries again each second, does so for a few seconds of a hundred."""
+"""A process makes no progress if within `IDLE` seconds it has computed, or waited for a processor or the disk, for less
+than `WORK` seconds.  What starts does one of these nearly all the time, however busy the machine is; what waits for
+something else, and tries again each second, does so for a few seconds of a hundred."""
 LOOK = 1.0
 """Seconds between two looks at that."""
 ASK = 0.05
 """Seconds between two questions whether it does what it was started for."""
+_LINE = re.compile(r'^\S+ \S+ INFO +\[[^]]*\] (?:\([^)]*\) )?(.*)|^\{.*?"event": "((?:[^"\\]|\\.)*)"', re.MULTILINE)
 LONGEST = 120
 """Characters of a log's line that is shown while a process starts."""
 
@@ -80,34 +81,42 @@ async def end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-async def wait_while_working(process_id: int, work: Coroutine[Any, Any, T]) -> T:
-    """Await `work`, which waits for a process, for as long as the process works; return what `work` returns.
+async def wait_while_working(process_id: int, work: Coroutine[Any, Any, T], *others: int) -> T:
+    """Await `work`, which waits for a process, for as long as it works, or one of those that it waits for; return what
+    `work` returns.
 
-    Raises `NoProgress` if the process does nothing any more, and whatever `work` raises.
+    Raises `NoProgress` if they do nothing any more, and whatever `work` raises.
     """
     task, idle = asyncio.ensure_future(work), 0.0
-    before = _work_time(process_id)
+
+    def worked() -> float:
+        return sum(map(_work_time, (process_id, *others)))
+
+    before = worked()
     try:
         while idle < IDLE:
             if (await asyncio.wait([task], timeout=LOOK))[0]:
                 return task.result()
             idle += LOOK  # and no more, even if we were stopped ourselves for a while
-            if (now := _work_time(process_id)) - before >= WORK:
+            if any(map(_waits_for_disk, (process_id, *others))):
+                before -= LOOK
+            if (now := worked()) - before >= WORK:
                 before, idle = now, 0.0
             before = min(before, now)  # a thread that has ended is not counted any more
     finally:
         task.cancel()
         await asyncio.wait([task])
     stopped = " and is stopped" if stat_of(process_id)[:1] == ["T"] else ""
-    raise NoProgress(f"in {IDLE} s it has worked for {_work_time(process_id) - before:.1f} s{stopped} ({load_text()})")
+    raise NoProgress(f"in {IDLE} s it has worked for {worked() - before:.1f} s{stopped} ({load_text()})")
 
 
 async def wait_for_process(
-    met: Callable[[], Awaitable[T]], name: str, process_id: int, ended: Callable[[], bool], log: Path
+    met: Callable[[], Awaitable[T]], name: str, process_id: int, ended: Callable[[], bool], log: Path, *others: int
 ) -> T:
     """Wait until a process has brought about that `met` returns something true; return that.
 
-    Raises `RunError` with the end of its log if the process ends before, or makes no progress.
+    `others`: processes that it waits for.  Raises `RunError` with the end of its log if the process ends before, or
+    none of them makes progress.
     """
 
     async def asking() -> T | None:
@@ -119,15 +128,18 @@ async def wait_for_process(
 
     why = ""
     try:
-        if found := await wait_while_working(process_id, asking()):
+        if found := await wait_while_working(process_id, asking(), *others):
             return found
     except NoProgress as error:
         why = f" and makes no progress: {error}"
     raise RunError(f"{name} does not start{why}; the end of its log, {log}:\n{tail(log)}")
 
 
-def stat_of(process_id: int) -> list[str]:
-    """Return the fields of /proc/PID/stat from the third one on (proc(5)); none if the process has ended."""
+def stat_of(process_id: int | str) -> list[str]:
+    """Return the fields of /proc/PID/stat from the third one on (proc(5)); none if the process has ended.
+
+    Also of a thread: `PID/task/THREAD`.
+    """
     try:
         return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -138,13 +150,17 @@ def _work_time(process_id: int) -> float:
     """Return for how many seconds a process has computed, with its children that have ended, and its threads have
     waited for a processor; the latter only where the kernel counts it.
     """
-    waited, threads = 0, list[Path]()
-    with suppress(OSError):  # the process has ended
-        threads += Path(f"/proc/{process_id}/task").iterdir()
-    for thread in threads:
+    waited = 0
+    for thread in Path(f"/proc/{process_id}/task").glob("*/schedstat"):
         with suppress(OSError):  # it has ended
-            waited += int((thread / "schedstat").read_text().split()[1])
+            waited += int(thread.read_text().split()[1])
     return sum(map(int, stat_of(process_id)[11:15])) / os.sysconf("SC_CLK_TCK") + waited / 1e9
+
+
+def _waits_for_disk(process_id: int) -> bool:
+    """Return whether a thread of a process waits for the disk at this moment; the kernel sums that up nowhere."""
+    threads = Path(f"/proc/{process_id}/task").glob("*")
+    return any(stat_of(f"{process_id}/task/{thread.name}")[:1] == ["D"] for thread in threads)
 
 
 def load_text() -> str:
@@ -153,9 +169,12 @@ def load_text() -> str:
 
 
 def describe_activity(log: Path) -> str:
-    """Return the machine's load, and Keycloak's last line of log but for warnings, which are the same at each start."""
+    """Return the machine's load, and the last line of a log: a party's, or Keycloak's but for its warnings.
+
+    Those of Keycloak are the same at each start.
+    """
     text = log.read_text(errors="replace") if log.exists() else ""
-    *_, last = "", *re.findall(r"^\S+ \S+ INFO +\[[^]]*\] (?:\([^)]*\) )?(.*)", text, re.MULTILINE)
+    *_, last = "", *(keycloaks or event for keycloaks, event in _LINE.findall(text))
     return f"{load_text()}; its log: {shorten(last, LONGEST, placeholder=' …')}" if last else load_text()
 
 

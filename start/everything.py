@@ -24,7 +24,7 @@ from registration.run_lock import exclusive_run
 from start import earlier_runs
 from start.before_start import check_port
 from start.cache import check_space
-from start.child import load_text
+from start.child import describe_activity
 from start.keycloak.options import HEALTH_PORT, PORT
 from start.keycloak.server import Keycloak
 from start.launches import INSIDER, Parties, insider_launch, party_launches
@@ -183,7 +183,8 @@ async def _wait_for_all(system: System, launched: Mapping[str, Launched], say: S
         if why := system.suspended.get(name := process.launch.name):  # the registry does not send it the feed
             say(f"{name} stays suspended ({why}) and does nothing until `zt party reinstate {name}`")
             continue
-        async with reporting_progress(say, f"{name} is starting", load_text):
+        doing = partial(describe_activity, system.log(name))
+        async with reporting_progress(say, f"{name} is starting", doing):
             await wait_until_listening(system, address, process)
 
 

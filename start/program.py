@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,8 +117,16 @@ def run_until_stopped(main: Coroutine[Any, Any, int]) -> int:
     except Exception as error:
         if not isinstance(error, _expected_errors()):
             raise
-        console.print(Text(str(error) or type(error).__name__, style="red"))  # a timeout has no text
+        console.print(Text(cause_of(error), style="red"))
         return 1
+
+
+def cause_of(error: Exception) -> str:
+    """Return what people are told of an error: its text; for one that nobody expects, also its name and its place."""
+    if isinstance(error, _expected_errors()):
+        return str(error) or type(error).__name__  # a timeout has no text
+    *_, place = traceback.extract_tb(error.__traceback__)
+    return f"{error!r} in {Path(place.filename).name}, line {place.lineno}"
 
 
 def _expected_errors() -> tuple[type[Exception], ...]:
@@ -131,7 +140,8 @@ def _expected_errors() -> tuple[type[Exception], ...]:
     from start.errors import KeycloakError  # noqa: PLC0415
     from start.llama_stack.server import LlamaStackError  # noqa: PLC0415
     from zerotrust.authority.files.reading import RegistryError  # noqa: PLC0415
+    from zt.errors import CommandError  # noqa: PLC0415
     from zt.people.login import LoginError  # noqa: PLC0415
 
-    ours = RunError, KeycloakError, LaunchError, LlamaStackError, LoginError, MeasureError
+    ours = CommandError, RunError, KeycloakError, LaunchError, LlamaStackError, LoginError, MeasureError
     return (*ours, NotClosedError, RegistryError, OSError, httpx.HTTPError)

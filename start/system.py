@@ -32,12 +32,14 @@ from zt.people.login import Login
 
 
 async def ask_insider(socket: Path, request: str) -> dict[str, Any]:
-    """Return the intruder's answer to a request.  Raises `OSError` if it does not run."""
+    """Return the intruder's answer to a request.  Raises `OSError` if it does not run, or has no identity."""
     reader, writer = await asyncio.open_unix_connection(socket)
     writer.write(f"{request}\n".encode())
     answer: dict[str, Any] = json.loads(await reader.readline())
     writer.close()
     await writer.wait_closed()
+    if "error" in answer:
+        raise ConnectionError(answer["error"])
     return answer
 
 

@@ -1,6 +1,7 @@
 """Waits until a launched process works, and reports one that ends by itself."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -20,8 +21,12 @@ async def wait_until_listening(system: System, address: str, process: Launched) 
 
 
 async def wait_until(met: Callable[[], Awaitable[bool]], process: Launched, log: Path) -> None:
-    """Wait until `process` meets a condition.  Raises `RunError` with the end of its log."""
-    await wait_for_process(met, process.launch.name, process.process.pid, process.ended.is_set, log)
+    """Wait until `process` meets a condition.  Raises `RunError` with the end of its log.
+
+    It waits for this process, too, in which attestation measures it.
+    """
+    pid, ended = process.process.pid, process.ended.is_set
+    await wait_for_process(met, process.launch.name, pid, ended, log, os.getpid())
 
 
 async def _answers(address: str, ca_file: Path) -> bool:

@@ -53,7 +53,7 @@ __all__ = [
 # Where the package is installed, its entry point loads the plugin.
 pytest_plugins = ["testkit.pytest_plugin", "tests.support.time_limit"]
 
-# No test fails on a clock or by chance; what is new is looked for by `make fuzz`.
+# No property is tried by chance, or against a clock; what is new is looked for by `make fuzz`.
 settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
 

@@ -16,6 +16,7 @@ class RefusedError(CommandError):
 
     def __init__(self, text: str, status: int, reason: str) -> None:
         super().__init__(text, reason)
+        self.status = status
         self.answer = f"{status} {reason}"
 
 

@@ -10,11 +10,14 @@ VARIES = (
     (re.compile(r"\b20\d\d-[01]\d-[0-3]\d\b"), "<date>"),
     (re.compile(r"\b[0-2]\d:[0-5]\d\b"), "<time>"),
     (re.compile(r"\b1[7-9]\d{8}\b"), "<time>"),
-    (re.compile(r"\b\d+(?:\.\d+)? ms\b"), "<some> ms"),
     (re.compile(r'(?<="receipts":")[\w.~-]+'), "…"),
     (re.compile(r"\b(127\.0\.0\.1|localhost):\d{4,5}\b"), r"\1:<port>"),
 )
-"""All that may differ: ids, times, milliseconds, receipts and ports; never a status, a reason, a rule or a scope."""
+"""What may differ, besides milliseconds: ids, times, receipts and ports; no status, no reason, no rule and no scope."""
+MILLISECONDS = re.compile(r"\b(\d+(?:\.\d+)?) ms\b")
+RANGES = 0.1, 1, 3
+"""Seconds: in the place of milliseconds, a notebook stores which of these they are under.  It may differ in that."""
+RANGE = re.compile(r"<(?:under|over) [\d.]+ s>")
 
 SECRET = re.compile(
     r"(?i:eyJ[\w-]+\.[\w.-]+|-----BEGIN [A-Z ]*PRIVATE KEY|[0-9a-f]{32,})"
@@ -29,7 +32,12 @@ def normal(text: str) -> str:
     """Return a text with a name for each thing that differs between runs."""
     for pattern, name in VARIES:
         text = pattern.sub(name, text)
-    return text
+    return MILLISECONDS.sub(_range, text)
+
+
+def _range(found: re.Match[str]) -> str:
+    under = next((most for most in RANGES if float(found[1]) < most * 1000), None)
+    return f"<under {under} s>" if under else f"<over {RANGES[-1]} s>"
 
 
 def sorted_lists(text: str) -> str:
@@ -51,5 +59,5 @@ def secrets_in(text: str) -> list[str]:
 
 def differences(committed: str, executed: str) -> list[str]:
     """Return the lines of two stored notebooks that are not the same."""
-    before, now = (normal(text).splitlines() for text in (committed, executed))
+    before, now = (RANGE.sub("<range>", normal(text)).splitlines() for text in (committed, executed))
     return list(difflib.unified_diff(before, now, "committed", "executed", n=1))

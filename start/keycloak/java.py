@@ -75,7 +75,7 @@ def java_version(text: str) -> int:
 
 
 def _output(java: Path, argument: str) -> str:
-    done = subprocess.run([java, argument], capture_output=True, text=True, timeout=20, check=True)  # noqa: S603
+    done = subprocess.run([java, argument], capture_output=True, text=True, timeout=300, check=True)  # noqa: S603
     return done.stdout + done.stderr
 
 

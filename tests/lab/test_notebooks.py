@@ -46,6 +46,22 @@ def test_another_status_reason_rule_scope_or_party_is_a_difference(was: str, bec
 
 
 @pytest.mark.parametrize(
+    ("took", "stored"),
+    [
+        ("21.4", "<under 0.1 s>"),
+        ("100", "<under 1 s>"),
+        ("1000", "<under 3 s>"),
+        ("2999.9", "<under 3 s>"),
+        ("3000", "<over 3 s>"),
+    ],
+)
+def test_milliseconds_are_stored_as_a_range_in_which_two_runs_may_differ(took: str, stored: str) -> None:
+    assert normal(f"401 revoked, {took} ms later") == f"401 revoked, {stored} later"
+    assert differences(normal("401 revoked, 50 ms later"), f"401 revoked, {took} ms later") == []
+    assert differences(normal("401 revoked, 50 ms later"), "401 revoked, at once") != []
+
+
+@pytest.mark.parametrize(
     "secret",
     [
         jwt.encode({"sub": "alice"}, "a key that is long enough for it", algorithm="HS256"),

@@ -206,22 +206,47 @@ cat "$f" > {tmp_path}/first; exit 10"""
     )
 
 
-async def test_what_works_has_as_long_as_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten times as many looks as one that does nothing gets, with just enough work between them."""
+@pytest.mark.parametrize(
+    ("works", "others", "disk"), [(1, (), False), (2, (2,), False), (0, (), True), (0, (2,), True)]
+)
+async def test_what_works_has_as_long_as_it_needs(
+    monkeypatch: pytest.MonkeyPatch, works: int, others: tuple[int, ...], disk: bool
+) -> None:
+    """Ten times as many looks as one that does nothing gets, with just enough work between them.
+
+    Process 1 works, or the one that it waits for, or it waits for the disk.
+    """
     done, looks = asyncio.Event(), 0
 
-    def worked(_process_id: int) -> float:
+    def worked(process_id: int) -> float:
         nonlocal looks
-        looks += 1
+        looks += process_id == 1
         if looks == 20:
             done.set()
-        return looks * 0.5
+        return looks * 0.5 * (process_id == works)
 
     monkeypatch.setattr(child, "_work_time", worked)
-    for name, value in {"LOOK": 0.01, "IDLE": 0.02, "WORK": 0.5}.items():
+    monkeypatch.setattr(child, "_waits_for_disk", lambda _process_id: disk)
+    for name, value in {"LOOK": 0.01, "IDLE": 0.02, "WORK": 0.01 if disk else 0.5}.items():
         monkeypatch.setattr(child, name, value)
 
-    assert await child.wait_while_working(os.getpid(), done.wait())
+    assert await child.wait_while_working(1, done.wait(), *others)
+
+
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        (
+            '{"time": "t", "level": "WARNING", "logger": "l", "event": "no SVID: \\"x\\"", "repeated": 3}\n',
+            r"no SVID: \"x\"",
+        ),
+        ("2026-12-03 05:50:00 INFO  [org.keycloak] (main) Imported\n2026 05:51 WARN  [x] (main) Old\n", "Imported"),
+    ],
+)
+def test_the_last_line_of_what_is_waited_for_is_repeated(tmp_path: Path, lines: str, shown: str) -> None:
+    (log := tmp_path / "log").write_text(lines)
+
+    assert child.describe_activity(log).endswith(f"; its log: {shown}")
 
 
 # --- it ends with us --------------------------------------------------------------------------------------------------

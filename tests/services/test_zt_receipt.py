@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.padding import Padding
 from syrupy.assertion import SnapshotAssertion
+from typer.testing import Result
 
 from authorities.audit.reasons import AuditReason
 from tests.support.printed import told
@@ -230,6 +231,63 @@ def test_a_file_that_is_missing_or_wrong_is_named(files: Files, name: str, conte
 
     shown = files.verify("--json")
     assert (shown.exit_code, json.loads(shown.stderr)["reason"]) == (1, reason)
+
+
+class Refused:
+    """A refusal that alice has saved, with its headers."""
+
+    def __init__(self, files: Files, **said: object) -> None:
+        self._files, self.answer, hop = files, '{"reason":"malformed_body"}', files.task.orchestrator
+        hop.calls = []
+        hop.said = {
+            "verdict": "refused",
+            "reason": "malformed_body",
+            "status": 400,
+            "answer": digest(self.answer),
+        } | said
+        [self.receipt] = files.task.receipts()
+        self.headers = f"HTTP/1.1 400 \r\ncontent-length: 27\r\nZerotrust-Receipt: {self.receipt}\r\n\r\n"
+
+    def verify(self, *words: str) -> Result:
+        (self._files.folder / "answer.json").write_text(self.answer)
+        (file := self._files.folder / "headers").write_text(self.headers)
+        return self._files.verify("--headers", str(file), *words)
+
+
+def test_a_refusal_is_verified_by_the_receipt_in_its_header(files: Files) -> None:
+    shown = Refused(files).verify()
+
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert "orchestrator POST /: refused (malformed_body)" in shown.stdout
+    assert "Its time is not proven (step 3)" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("said", "change", "reason"),
+    [
+        ({}, {"headers": "content-length: 27\r\n"}, "step_1"),
+        ({}, {"headers": "Zerotrust-Receipt: a.b.c\r\n"}, "step_1"),
+        ({}, {"answer": '{"reason":"no_token"}'}, "step_4"),
+        ({"verdict": "done", "reason": None}, {}, "step_3"),
+        ({"code": digest("changed")}, {}, "step_8"),
+    ],
+)
+def test_another_refusal_is_not_proven(
+    files: Files, said: dict[str, object], change: dict[str, str], reason: str
+) -> None:
+    refused = Refused(files, **said)
+    for name, value in change.items():
+        setattr(refused, name, value)
+
+    shown = refused.verify("--json")
+
+    assert (shown.exit_code, json.loads(shown.stderr)["reason"]) == (1, reason)
+
+
+def test_a_refusal_has_no_proof_and_is_compared_with_no_export(files: Files) -> None:
+    shown = Refused(files).verify("--json", "--export", str(files.folder / "export"))
+
+    assert (shown.exit_code, json.loads(shown.stderr)["reason"]) == (1, "usage")
 
 
 def test_without_a_registry_one_says_whom_to_accept(files: Files) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from demo.story import TRIES
+from demo.again import TRIES
 from start.manual_steps import REQUEST
 from start.system import EVERYTHING, System
 from tests.support.records import records

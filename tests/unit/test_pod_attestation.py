@@ -122,3 +122,14 @@ def test_what_kubernetes_adds_to_each_container_is_known_in_pods_alone() -> None
     assert problem(facts, Own(Node.same, {**own.kept, "_data": own.kept["hostname"]}, DOCKER)) is not None
     with pytest.raises(ValueError, match="is not what Docker keeps: no _data, hosts"):
         kept_places(MOUNTS.encode(), DOCKER)
+
+
+def test_without_the_address_of_the_workload_api_it_says_which_variable_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("SPIFFE_ENDPOINT_SOCKET", raising=False)
+    for name in ("registry", "registry_party", "issuer", "issuer_at"):
+        monkeypatch.setenv(f"ZT_{name.upper()}", "https://there.test")
+
+    with pytest.raises(SystemExit, match="attestation: SPIFFE_ENDPOINT_SOCKET is not set"):
+        main.main()

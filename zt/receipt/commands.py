@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.padding import Padding
@@ -74,6 +74,9 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
     proof: Annotated[
         Path | None, typer.Option("--proof", help="of GET /receipts/…; by default the file ANSWER.proof")
     ] = None,
+    headers: Annotated[
+        Path | None, typer.Option("--headers", help="of a refusal, as `curl -D` saves them: one has its receipt")
+    ] = None,
     request: Annotated[Path | None, typer.Option("--request", help="the request, as it was sent")] = None,
     transaction: Annotated[str | None, typer.Option("--transaction", help="the jti of the user's own token")] = None,
     accept: Annotated[
@@ -92,11 +95,11 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
     Exit with status 1 at the first thing that is not proven.  Exit with status 3 if an export shows nothing wrong, and
     does not decide yet whether a call was left out.
     """
-    from evidence import Unproven, verify
+    from evidence import Unproven, verify, verify_refusal
     from evidence.unproven import SOMEBODY, STEPS
     from zerotrust.authority.files.lock import LOCK, REGISTRY
     from zt.audit.exports import leaves, load_policy
-    from zt.receipt.inputs import load_accepted, load_approved, load_authorities, load_evidence, read_answer
+    from zt.receipt import inputs
 
     settings: Settings = context.obj
 
@@ -106,25 +109,34 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
     ca, policy, system = ca or settings.run / "ca.pem", policy or settings.run / POLICY, settings.system
     beside = answer.with_name(f"{answer.name}.proof")
     left_out = export and not proof and not beside.exists()
+    if headers and (also or proof or export):
+        output.fail("A refusal is verified by itself: --headers without --proof, --export and OTHER.", "usage")
     with explaining_faults():
-        content, trust = read_answer(answer), load_policy(policy)
+        content = inputs.read_answer(answer)
+        believed: dict[str, Any] = {
+            "authorities": inputs.load_authorities(ca),
+            "accepted": inputs.load_accepted(accept) if accept else inputs.load_approved(system),
+            "request": inputs.read_answer(request) if request else None,
+            "transaction": transaction,
+        }
         try:
-            proven = verify(
-                content,
-                authorities=load_authorities(ca),
-                accepted=load_accepted(accept) if accept else load_approved(system),
-                policy=trust,
-                evidence=None if left_out else load_evidence(proof or beside),
-                request=read_answer(request) if request else None,
-                transaction=transaction,
-                leaves=verified_lines(export) if export else None,
-                also=[read_answer(one) for one in also or []],
-            )
+            if headers:
+                proven = verify_refusal(content, inputs.load_header(headers), **believed)
+            else:
+                trust = load_policy(policy)
+                proven = verify(
+                    content,
+                    **believed,
+                    policy=trust,
+                    evidence=None if left_out else inputs.load_evidence(proof or beside),
+                    leaves=verified_lines(export) if export else None,
+                    also=[inputs.read_answer(one) for one in also or []],
+                )
         except Unproven as error:
             output.note(f"Not proven (step {error.step} of {len(STEPS)}): {STEPS[error.step - 1]}.")
             whose = "" if error.party == SOMEBODY else f"{error.party}: "
             output.fail(f"{whose}{error.why}.{NEXT.get(error.step, '')}", f"step_{error.step}")
-    _show(proven, [ca, policy, *([accept] if accept else [system / REGISTRY, system / LOCK])])
+    _show(proven, [ca, *([] if headers else [policy]), *([accept] if accept else [system / REGISTRY, system / LOCK])])
     if left_out:
         output.fail(f"The time is not proven (step 3): there is no proof {beside}.  {WITHOUT_PROOF}", "no_proof")
     if export and not proven.complete:
@@ -144,6 +156,11 @@ def _show(proven: "Proven", trusted: Sequence[Path]) -> None:
 
 def _comparison(proven: "Proven") -> Iterator[Text | Padding]:
     if not (found := proven.compared):
+        if proven.root.receipt.verdict == "refused" and not proven.at:
+            yield Text(
+                "Its time is not proven (step 3): no record of the log names the receipt of a refusal.", "yellow"
+            )
+            return
         yield Text("Did another party take part? `zt audit export --to FILE`, then --export FILE.", "dim")
         return
     until, over = utc_time(found.until), utc_time(found.over)

@@ -13,6 +13,7 @@ from zerotrust.authority.files.reading import RegistryError
 from zerotrust.authority.files.snapshot_files import load_registry
 from zerotrust.authority.files.strict_yaml import strict_yaml
 from zerotrust.limits.answers import MAX_ANSWER
+from zerotrust.receipts.carried import HEADER
 from zerotrust.tlog.proof import MAX_EVIDENCE
 from zt.errors import CommandError
 
@@ -37,6 +38,13 @@ _ACCEPTED = TypeAdapter(dict[SpiffeId, _Digests | _FrontDoor])
 def read_answer(path: Path) -> bytes:
     """Return an answer, or a request, as it was sent.  Raises `CommandError`."""
     return _content(path, MAX_ANSWER)
+
+
+def load_header(path: Path) -> str:
+    """Return the receipt among saved headers, as `curl -D` writes them; empty without one.  Raises `CommandError`."""
+    lines = _content(path).decode(errors="replace").splitlines()
+    found = [value.strip() for name, _, value in (line.partition(":") for line in lines) if name.lower() == HEADER]
+    return found[0] if len(found) == 1 else ""
 
 
 def load_approved(system: Path) -> Accepted:

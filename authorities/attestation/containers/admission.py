@@ -117,10 +117,11 @@ class _Mount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """The variables and kept files of attestation, which every party must have as well."""
+    """What attestation has itself, and compares a party with."""
 
     variables: Mapping[str, str]
-    """Variables, with their values."""
+    """Variables, each with the only value that a party may give it.  A party needs none of them here: what it cannot do
+    without, it misses itself."""
     kept: Mapping[str, Place]
     """See `kept_places`."""
     rules: Rules = DOCKER

@@ -167,10 +167,12 @@ def _process(pidfd: int) -> Peer:
 
 async def serve(settings: Settings) -> None:
     """Serve until cancelled.  Raises `RegistryError`, `MeasureError`, `OSError` or `ValueError`."""
+    if not (endpoint := os.environ.get("SPIFFE_ENDPOINT_SOCKET")):
+        raise ValueError("SPIFFE_ENDPOINT_SOCKET is not set: parties and this verifier get their identities there")
     allow_open_files()
     registry, lock = load_registry(APP / REGISTRY), load_lock(APP / LOCK)
     own, workload = registry.authorities, Workload()
-    here = {"SPIFFE_ENDPOINT_SOCKET": os.environ["SPIFFE_ENDPOINT_SOCKET"], "ZT_DEPLOYMENT": DEPLOYMENT}
+    here = {"SPIFFE_ENDPOINT_SOCKET": endpoint, "ZT_DEPLOYMENT": DEPLOYMENT}
     async with Drift(log) as drift:
         containers = Containers(
             approved_images(registry, lock),
