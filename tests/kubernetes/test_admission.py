@@ -123,7 +123,7 @@ BESIDE = {"name": "beside", "image": DIGEST, "securityContext": CLOSED}
 
 def of_reader(**change: object) -> dict[str, Any]:
     """Return the specification of a pod with the reader's account and one container, which has a change."""
-    spec = pod(DIGEST)["spec"] | {"serviceAccountName": "agent-reader", "initContainers": []}
+    spec: dict[str, Any] = pod(DIGEST)["spec"] | {"serviceAccountName": "agent-reader", "initContainers": []}
     spec["containers"][0] |= change
     return spec
 
