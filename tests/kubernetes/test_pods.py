@@ -197,7 +197,7 @@ def test_a_file_that_changes_in_a_running_pod_is_drift_and_suspends_the_party(cl
 
 def from_elsewhere(pod: Spec, container: Spec) -> None:
     """Have the agent's socket by a folder above it, which the API server cannot refuse; and no account of a party."""
-    del pod["serviceAccountName"]
+    del pod["serviceAccountName"], pod["serviceAccount"]
     pod["volumes"] = [{"name": "tmp", "emptyDir": {"medium": "Memory"}}, {"name": "run", "hostPath": {"path": "/run"}}]
     pod["volumes"].append({"name": "data", "emptyDir": {}})
     [identity] = [one for one in container["volumeMounts"] if one["name"] == "identity"]

@@ -128,6 +128,16 @@ def test_a_party_is_healthy_when_it_listens_itself(socket: str, ready: bool) -> 
             assert bool(re.search(pattern, socket)) == ready
 
 
+def test_attestations_memory_is_for_as_many_parties_as_there_are() -> None:
+    """As docs/how-to/containers.md has it, with a mebibyte for a megabyte."""
+    verifier = yaml.safe_load_all((ROOT / "start/kubernetes/attestation/verifier.yaml").read_text())
+    [daemon] = [one for one in verifier if one["kind"] == "DaemonSet"]
+    [container] = daemon["spec"]["template"]["spec"]["containers"]
+    limit = container["resources"]["limits"]["memory"]
+    assert limit.removesuffix("Mi") == SERVICES["attestation"]["mem_limit"].removesuffix("m")
+    assert int(limit.removesuffix("Mi")) >= 60 + 28 * len(registry().measured)
+
+
 def test_no_package_is_built_from_its_source() -> None:
     """That would run whatever its authors have in their build, in place of what is in the lock by its digest."""
     assert DOCKERFILE.count("pip install") == DOCKERFILE.count(
