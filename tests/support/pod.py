@@ -78,7 +78,7 @@ class Node(Machine):
             return httpx.Response(403)
         found = [uid for uid, theirs in self.accounts.items() if theirs == f"{asked[1]}/{account}"]
         found = found[: int(request.url.params["limit"])]
-        return httpx.Response(200, json={"items": [{"metadata": {"uid": uid}} for uid in found]})
+        return httpx.Response(200, json={"items": [{"metadata": {"uid": uid}} for uid in found] or None})
 
     def verifier(self, drift: Drift, pid: int = 0, within: float = 60) -> Verifier:
         """The verifier, which takes the process `pid` for its own."""

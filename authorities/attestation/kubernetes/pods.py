@@ -53,7 +53,7 @@ class Pods:
         headers = {"accept": NAMES_ALONE, "authorization": f"Bearer {self._token.read_text()}"}
         selected = f"spec.serviceAccountName={account},status.phase!=Succeeded,status.phase!=Failed"
         answer = await self._http.get(PODS, params={"fieldSelector": selected, "limit": MOST_PODS}, headers=headers)
-        return {one["metadata"]["uid"] for one in answer.raise_for_status().json()["items"]}
+        return {one["metadata"]["uid"] for one in answer.raise_for_status().json()["items"] or ()}  # null for none
 
 
 def api_server() -> httpx.AsyncClient:
