@@ -111,6 +111,8 @@ check: .venv/ready  ## Check derived files, manifests, style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(RUN) mypy
+	@go version >/dev/null 2>&1 || { echo "No Go is here: the plugin of SPIRE's agent was not checked."; exit 0; } && \
+		cd authorities/attestation/kubernetes/spire_plugin && go vet . && go test .
 
 bench: .venv/ready  ## Measure what zero trust costs
 	@$(RUN) lab.bench

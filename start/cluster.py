@@ -13,9 +13,10 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from authorities.attestation.spiffe.bundle import PATH as BUNDLE
@@ -42,6 +43,9 @@ from zerotrust.registry.model import Registry
 ROOT = Path(__file__).parents[1]
 FOLDER, MANIFESTS = ROOT / "run" / "kubernetes", ROOT / "start" / "kubernetes"
 YEAR = 365
+"""Days for which certificates are valid.  In the second half of them, `make kubernetes` makes new ones."""
+STARTS_IN = 600
+"""Seconds in which everything has to start."""
 STARTS_WITHIN = 120
 """Seconds in which the pod of a job has to start."""
 OTHERS = KEYCLOAK, "database", "spire-plugin", "tools"
@@ -49,7 +53,8 @@ OTHERS = KEYCLOAK, "database", "spire-plugin", "tools"
 IMAGE = re.compile(r"(?P<name>\S+/(?P<last>[a-z0-9-]+))@(?P<digest>sha256:[0-9a-f]{64})")
 STALE = """\
 The realm on the cluster was imported from an older registry.yaml.  Keycloak imports one only into an empty database.
-Remove everything, and with it documents, journals and revocations, and start again:
+Nothing was changed.  Keep the old registry.yaml; or remove everything, and with it documents, journals and revocations,
+and start again:
 make kubernetes-down kubernetes IMAGES=images.txt"""
 LOST = """\
 The cluster has {}, and run/kubernetes has no secrets that fit.  If that is a SPIRE of your own, take another cluster.
@@ -116,12 +121,8 @@ def overlay(registry: Registry, found: Mapping[str, tuple[str, str]]) -> dict[st
 
 
 def make_secrets(folder: Path, registry: Registry, now: dt.datetime) -> None:
-    """Write keys, certificates, passwords and the realm into a folder.  They are for a year from `now`."""
-    root = new_ca(new_key(), "zero trust", f"spiffe://{registry.trust_domain}", now, path_length=1, days=YEAR)
-    _write_pair(folder / "root", root.key, root)
-    for name, hosts in ("keycloak", ["localhost", KEYCLOAK]), ("keys", [SPIRE_KEYS]):
-        certificate = root.server((key := new_key()).public_key(), hosts, now, YEAR * 86400)
-        _write_pair(folder / name, key, CA(key, certificate))
+    """Write keys, certificates, passwords and the realm into a folder.  The certificates are for a year from `now`."""
+    make_certificates(folder, registry, now)
     passwords = {user: secrets.token_hex(16) for user in (ADMIN, *USERS)}
     database = secrets.token_hex(32)
     realm = with_passwords(json.loads(realm_for_cluster(registry)), passwords)
@@ -130,6 +131,25 @@ def make_secrets(folder: Path, registry: Registry, now: dt.datetime) -> None:
     (folder / "keycloak.conf").write_text(keycloak_configuration(database, passwords[ADMIN]))
     (folder / "realm.json").write_text(json.dumps(realm))
     (folder / "imported.json").write_text(to_json(registry))  # last: without it, everything is made again
+
+
+def make_certificates(folder: Path, registry: Registry, now: dt.datetime) -> bool:
+    """Write the root's certificate, Keycloak's, and that of SPIRE's keys, for a year.  Return whether they were due.
+
+    The root keeps its key, so that what its old certificate verifies is verified by the new one as well.
+    """
+    own, made = new_key(), folder / "root.crt"
+    if made.exists():
+        ends = x509.load_pem_x509_certificate(made.read_bytes()).not_valid_after_utc
+        if ends - now > dt.timedelta(days=YEAR) / 2:  # not due
+            return False
+        own = cast("Key", serialization.load_pem_private_key(made.with_suffix(".key").read_bytes(), None))
+    root = new_ca(own, "zero trust", f"spiffe://{registry.trust_domain}", now, path_length=1, days=YEAR)
+    for name, hosts in ("keycloak", ["localhost", KEYCLOAK]), ("keys", [SPIRE_KEYS]):
+        certificate = root.server((key := new_key()).public_key(), hosts, now, YEAR * 86400)
+        _write_pair(folder / name, key, CA(key, certificate))
+    _write_pair(folder / "root", root.key, root)  # last, because its end is looked at
+    return True
 
 
 def _write_pair(file: Path, key: Key, one: CA) -> None:
@@ -145,20 +165,28 @@ def up(listed: str) -> None:
         sys.exit(USAGE.format(f"{listed} is no file." if listed else "IMAGES is not given."))
     found = named_images(Path(listed).read_text(), registry)
     _kubectl("cluster-info")  # which one it is
-    imported = FOLDER / "imported.json"
+    imported, now, renewed = FOLDER / "imported.json", dt.datetime.now(dt.UTC), False
     if not imported.exists():
         if there := _namespaces():
             sys.exit(LOST.format(" and ".join(there)))
         shutil.rmtree(FOLDER, ignore_errors=True)
         FOLDER.mkdir(parents=True, mode=0o700)
-        make_secrets(FOLDER, registry, dt.datetime.now(dt.UTC))
+        make_secrets(FOLDER, registry, now)
     elif imported.read_text() != to_json(registry):
         sys.exit(STALE)
+    else:
+        renewed = make_certificates(FOLDER, registry, now)
     (FOLDER / "kustomization.yaml").write_text(yaml.safe_dump(overlay(registry, found), sort_keys=False, width=120))
     _kubectl("apply", "-k", str(FOLDER))
+    if renewed:  # what has read the old certificates reads the new ones
+        _kubectl("rollout", "restart", "deployment/spire-server", "-n", OF_SPIRE)
+        _kubectl("rollout", "restart", "deployment/keycloak", "-n", NAMESPACE)
     print("Waiting until all of it is there, for at most ten minutes", flush=True)
-    available = "wait", "-n", NAMESPACE, "--for=condition=Available", "deployment", "--all", "--timeout=600s"
-    _kubectl(*available, otherwise=f"These are not there.  To see why: kubectl get pods -n {NAMESPACE}")
+    end = time.monotonic() + STARTS_IN
+    while missing := _missing():
+        if time.monotonic() >= end:
+            sys.exit(f"These are not there: {', '.join(missing)}.  To see why: kubectl get pods -n {NAMESPACE}")
+        time.sleep(2)
     print("Trying who reaches whom", flush=True)
     sources = [*registry.measured, KEYCLOAK, PEOPLE]
     text = _with_image((MANIFESTS / "reach.yaml").read_text())
@@ -203,7 +231,19 @@ def down() -> None:
     _kubectl("delete", "namespace", NAMESPACE, OF_ATTESTATION, "--ignore-not-found")
     _kubectl("delete", "--ignore-not-found", "-k", str(MANIFESTS))  # and the secrets, with their namespaces
     shutil.rmtree(FOLDER, ignore_errors=True)
-    print("All of it is removed, but the definitions of SPIRE's objects, and volumes that your cluster retains.")
+    print("All of it is removed, but the definitions of SPIRE's objects, volumes that your cluster retains,")
+    print("and on each node the folders /run/zero-trust-attestation and /run/spire: at their sockets nothing listens.")
+
+
+def _missing() -> list[str]:
+    """Return the Deployments whose pods, as they are to be now, are not all available."""
+    given = _kubectl("get", "deployments", "-n", NAMESPACE, "-o", "json", output=subprocess.PIPE)
+    return [
+        one["metadata"]["name"]
+        for one in json.loads(given or "")["items"]
+        if one["status"].get("observedGeneration") != one["metadata"]["generation"]
+        or min(one["status"].get(of, 0) for of in ("updatedReplicas", "availableReplicas")) < one["spec"]["replicas"]
+    ]
 
 
 def _namespaces() -> list[str]:

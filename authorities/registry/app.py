@@ -105,6 +105,7 @@ def create_app(
     """Return the registry's guarded app.  `read` reads its files again, and raises `RegistryError`."""
     kept = State(service.data / "revocations.db")
     stream = Stream(kept, revocations=service.revocations, identity=lambda: service.workload.svid)
+    service.before_end = stream.close
     published = Published(service, stream, read)
     notifier = Notifier(realm, kept, own=service.registry.id(service.name))
     parties = Parties(stream, kept, realm, notifier, own=service.name)

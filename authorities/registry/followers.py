@@ -47,6 +47,7 @@ class Followers:
 
     def __init__(self) -> None:
         self._all: dict[str, list[Follower]] = {}
+        self._open = True
         self._begun: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=STREAMS_EACH))
 
     @property
@@ -60,6 +61,7 @@ class Followers:
         if len(streams) >= STREAMS_EACH:  # control: streams-per-party
             streams.pop(0).end()
         streams.append(follower := Follower(until))
+        follower.over = not self._open
         try:
             yield follower
         finally:
@@ -88,6 +90,12 @@ class Followers:
     def until(self, party: str) -> float | None:
         """Return when the last stream of this party ends; None if it follows nothing."""
         return max((follower.until for follower in self._all.get(party, ())), default=None)
+
+    def close(self) -> None:
+        """End every stream, and each further one before it begins."""
+        self._open = False
+        for party in self._all:
+            self.end(party)
 
     def end(self, party: str) -> None:
         """End every stream of this party, after its queued lines."""

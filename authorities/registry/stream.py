@@ -239,6 +239,10 @@ class Stream:
         lives = self.policy and time.time() < self._policy_until - ENDING
         return {REGISTRY: self.snapshot} | ({POLICY: self.policy} if self.policy and lives else {})
 
+    async def close(self) -> None:
+        """End all streams, so that this registry ends soon: as long as it runs, no other one gets its identity."""
+        self._followers.close()
+
     def follows_until(self, party: str) -> float | None:
         """Return when a party's certificate ends, with which it follows; None if it does not follow."""
         return self._followers.until(party)

@@ -162,7 +162,7 @@ def add_container(project: Project, party: str, *, callers: list[str], callees: 
         f"    environment: {{ <<: *party-settings, ZT_HOST: {host} }}\n"
         f'    volumes: ["identity:/run/identity:ro", "{name}:/data"]\n'
         f"    networks: {{ authorities: {{}}, to-{name}: {{ aliases: [{host}] }}{inside} }}\n"
-        "    healthcheck: *own-address\n\n"
+        "    healthcheck: *listens\n\n"
     )
     project.edit(COMPOSE, r"^(?=(?:  #[^\n]*\n)*  walkthrough:$)", service, f"+ service {name}")
     project.edit(COMPOSE, r"^(networks:\n)", rf"\1  to-{name}: {{ internal: true }}\n", f"+ network to-{name}")

@@ -143,3 +143,12 @@ async def test_a_pod_that_asks_so_often_that_others_get_no_answer(target: Target
         await task
     recorded = ["too many questions at once"] if "too many questions at once" in target.node.logged else []
     yield Attempt("answered" if answer else "not answered", succeeded=not answer, recorded=recorded)
+
+
+@attack(580, node)
+async def test_a_pod_from_elsewhere_that_takes_a_partys_place(target: Target) -> Tries:
+    """It has the party's image, and the agent's socket by a folder of the node; or another account of the namespace."""
+    for account in "default/default", "default/agent-reader", "zero-trust/default", "zero-trust/agent-writer":
+        pid = target.node.start(account=account)
+        yield await target.about(pid, "has not the account agent-reader in the namespace zero-trust")
+        target.node.end(pid)

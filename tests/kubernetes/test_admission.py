@@ -4,12 +4,13 @@
 and has no image.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.kubectl import kubectl
+from tests.support.kubectl import awaited, kubectl
 
 pytestmark = pytest.mark.kubernetes
 OF_PEOPLE = ["--as=carol", "--as-group=system:masters"]
@@ -99,14 +100,73 @@ def test_a_partys_pod_with_a_weakness_is_refused(weakness: dict[str, object], wh
     assert why in said
 
 
-def test_the_socket_of_spires_agent_is_for_our_namespaces() -> None:
-    (asks := pod(DIGEST))["spec"]["volumes"] = [
-        {"name": "identity", "csi": {"driver": "csi.spiffe.io", "readOnly": True}}
-    ]
+def test_the_sockets_of_spires_agent_and_of_the_verifier_are_for_our_namespaces() -> None:
     create = ["create", "--dry-run=server", "-f", "-", "-n"]
-    assert "is for the namespaces" in (said := kubectl(*create, "default", given=asks)), said
-    for where, given in ("zero-trust", asks), ("default", pod(DIGEST)):
+
+    def asks(**volume: object) -> dict[str, Any]:
+        (one := pod(DIGEST))["spec"]["volumes"] = [{"name": "identity", **volume}]
+        return one
+
+    by_driver = asks(csi={"driver": "csi.spiffe.io", "readOnly": True})
+    folders = ["/run/spire/agent-sockets", "/var/run/spire", "/run//./spire/", "/run/zero-trust-attestation"]
+    for refused in by_driver, *(asks(hostPath={"path": folder}) for folder in folders):
+        assert "are for the namespaces" in (said := kubectl(*create, "default", given=refused)), said
+    others = [("default", asks(hostPath={"path": folder})) for folder in ("/run", "/run/spires", "/opt/spire")]
+    agents = ("spire-system", asks(hostPath={"path": folders[0]}))
+    for where, given in ("zero-trust", by_driver), ("default", pod(DIGEST)), *others, agents:
         assert "created" in (said := kubectl(*create, where, given=given)), said
+
+
+COMMAND = {"exec": {"command": ["sh"]}}
+BESIDE = {"name": "beside", "image": DIGEST, "securityContext": CLOSED}
+
+
+def of_reader(**change: object) -> dict[str, Any]:
+    """Return the specification of a pod with the reader's account and one container, which has a change."""
+    spec: dict[str, Any] = pod(DIGEST)["spec"] | {"serviceAccountName": "agent-reader", "initContainers": []}
+    spec["containers"][0] |= change
+    return spec
+
+
+@pytest.mark.parametrize(
+    ("spec", "more"),
+    [
+        (of_reader(lifecycle={"postStart": COMMAND}), "a lifecycle hook"),
+        (of_reader(lifecycle={"preStop": COMMAND}), "a lifecycle hook"),
+        (of_reader(startupProbe=COMMAND), "a probe that runs a command"),
+        (of_reader(readinessProbe=COMMAND), "a probe that runs a command"),
+        (of_reader(livenessProbe=COMMAND), "a probe that runs a command"),
+        (of_reader(command=["sh"]), "a command of its own"),
+        (of_reader(args=["-c"]), "a command of its own"),
+        (of_reader() | {"initContainers": [BESIDE]}, "a second container"),
+        (of_reader() | {"containers": [*of_reader()["containers"], BESIDE]}, "a second container"),
+        (of_reader(), ""),
+    ],
+)
+def test_a_partys_pod_is_one_container_as_it_was_made(spec: dict[str, Any], more: str) -> None:
+    """A pod with another account is no party's, and one of automation/ci has words of its own."""
+    words = "args" in spec["containers"][0]
+    for account, refused in ("agent-reader", more), ("automation-ci", "" if words else more), ("default", ""):
+        one = pod(DIGEST) | {"spec": spec | {"serviceAccountName": account}}
+        said = kubectl("-n", "zero-trust", "create", "--dry-run=server", "-f", "-", given=one)
+        assert (f"account {account} has {refused}:" if refused else "pod/nobody created") in said, said
+
+
+def test_a_hook_that_is_patched_into_a_deployment_starts_no_pod() -> None:
+    """The Deployment is accepted.  Its pod is not, and the Deployment says so."""
+    one = ["-n", "zero-trust", "deployment", "patched"]
+    template = {"metadata": {"labels": {"app": "patched"}}, "spec": of_reader()}
+    spec = {"selector": {"matchLabels": {"app": "patched"}}, "template": template}
+    metadata = {"name": "patched", "namespace": "zero-trust"}
+    kubectl(
+        "create", "-f", "-", given={"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+    )
+    try:
+        change = {"op": "add", "path": "/spec/template/spec/containers/0/lifecycle", "value": {"postStart": COMMAND}}
+        assert "patched" in (said := kubectl("patch", *one, "--type=json", "-p", json.dumps([change]))), said
+        awaited(lambda: kubectl("get", *one, "-o", "yaml"), "account agent-reader has a lifecycle hook")
+    finally:
+        kubectl("delete", *one)
 
 
 @pytest.fixture

@@ -75,14 +75,16 @@ class Cluster:
         """What the verifier has logged since the pod was created."""
         return verifier()[self._logged :]
 
-    def start(self, change: Callable[[Spec, Spec], object] = lambda _pod, _container: None) -> None:
+    def start(
+        self, change: Callable[[Spec, Spec], object] = lambda _pod, _container: None, namespace: str = "zero-trust"
+    ) -> None:
         """Start a pod as the reader's, but for what `change` does to it and to its container."""
         template = json.loads(json.dumps(self.template))
         change(template["spec"], template["spec"]["containers"][0])
         self._started += 1
         self.pod = f"agent-reader-attempt{self._started}-abcde"
         self._logged = len(verifier())
-        metadata = {**template["metadata"], "name": self.pod, "namespace": "zero-trust"}
+        metadata = {**template["metadata"], "name": self.pod, "namespace": namespace}
         create(given={"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]})
 
     def wait_until_ready(self) -> None:
@@ -193,6 +195,27 @@ def test_a_file_that_changes_in_a_running_pod_is_drift_and_suspends_the_party(cl
     assert "active" in (said := run("reinstate-reader")), said
 
 
+def from_elsewhere(pod: Spec, container: Spec) -> None:
+    """Have the agent's socket by a folder above it, which the API server cannot refuse; and no account of a party."""
+    del pod["serviceAccountName"], pod["serviceAccount"]
+    pod["volumes"] = [{"name": "tmp", "emptyDir": {"medium": "Memory"}}, {"name": "run", "hostPath": {"path": "/run"}}]
+    pod["volumes"].append({"name": "data", "emptyDir": {}})
+    [identity] = [one for one in container["volumeMounts"] if one["name"] == "identity"]
+    identity.update(name="run", subPath="spire/agent-sockets")
+
+
+def test_a_pod_from_elsewhere_does_not_take_the_readers_place(cluster: Cluster) -> None:
+    """Row 580.  It is there first, and asks each second."""
+    cluster.start(from_elsewhere, namespace="default")
+    foreign = cluster.pod
+    try:
+        awaited(cluster.verifier, "has not the account agent-reader in the namespace zero-trust")
+        cluster.start()
+        cluster.wait_until_ready()
+    finally:
+        kubectl("-n", "default", "delete", "pod", foreign, "--now")
+
+
 def mounted_at(path: str) -> Callable[[Spec, Spec], None]:
     """Return the change that mounts a file of a ConfigMap there."""
 
@@ -233,10 +256,6 @@ CHANGES: dict[str, tuple[Callable[[Spec, Spec], object], str]] = {
     "a process namespace that its containers share": (
         lambda pod, _: pod.update(shareProcessNamespace=True),
         "it is not the main process of a container",
-    ),
-    "another command": (
-        lambda _, container: container.update(command=["python", "-I", "-u", "/app"]),
-        "it was started as 'python -I -u /app'",
     ),
     "a writable root": (
         lambda _, container: container["securityContext"].update(readOnlyRootFilesystem=False),

@@ -76,6 +76,13 @@ async def test_every_party_follows_by_its_certificate_and_nobody_without_one(aut
         assert (answer.status_code, answer.json()["reason"]) == (403, Reason.UNKNOWN_PEER)
 
 
+async def test_a_registry_that_is_asked_to_end_has_no_stream_that_keeps_it(authority: Authority) -> None:
+    ending = authority.system.services[NAME].before_end
+    assert ending is not None
+    await ending()
+    assert (await authority.ask("GET", PATH, peer=workload(READER))).text == ""
+
+
 # operators
 
 

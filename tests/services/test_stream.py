@@ -68,6 +68,15 @@ async def test_one_stream_too_many_ends_the_oldest_of_the_same_party_and_nobody_
     assert not stream._followers.parties
 
 
+async def test_a_registry_that_ends_keeps_no_stream_and_begins_none(stream: Stream) -> None:
+    lines, other = await begun(stream), await begun(stream, FOLLOWER)
+    await stream.change("user", "u", "x")
+    await stream.close()
+    assert [number(event) for each in (lines, other) for event in await rest(each)] == [1, 1]
+    assert await rest(stream.follow(READERS_ID, time.time() + 600)) == []
+    assert not stream._followers.parties
+
+
 async def test_whom_the_registry_does_not_name_any_more_follows_no_more(stream: Stream) -> None:
     lines, other = await begun(stream), await begun(stream, FOLLOWER)
     raw = stream.snapshot.registry.model_dump()

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from authorities.attestation.containers.admission import DOCKER
@@ -52,6 +53,7 @@ class Machine:
     """A machine on which containers of a reader and a writer run, each with a package of its own."""
 
     mounts, environ, hosts, same, rules = MOUNTS, ENVIRON, HOSTS, SAME, DOCKER
+    belongs: Callable[[int, str], Awaitable[None]] | None = None
 
     def __init__(self, proc: Path) -> None:
         self.proc, self.now, self.asking = proc, 1000.0, 0
@@ -119,4 +121,5 @@ class Machine:
             process=self.peer,
             clock=lambda: self.now,
             proc=self.proc,
+            belongs=self.belongs,
         )

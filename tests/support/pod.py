@@ -2,11 +2,16 @@
 
 import asyncio
 import os
+import re
 import socket
+import uuid
 from pathlib import Path
+
+import httpx
 
 from authorities.attestation.containers.admission import KUBERNETES
 from authorities.attestation.kubernetes.main import DEPLOYMENT, Verifier
+from authorities.attestation.kubernetes.pods import Pods
 from authorities.attestation.verifier.drift import Drift
 from tests.support.container import SAME, Machine
 
@@ -49,6 +54,31 @@ class Node(Machine):
 
     mounts, environ, hosts, rules = MOUNTS, ENVIRON, HOSTS, KUBERNETES
     same = SAME | {"ZT_DEPLOYMENT": DEPLOYMENT}
+
+    def __init__(self, proc: Path) -> None:
+        super().__init__(proc)
+        self.accounts: dict[str, str] = {}
+        (token := proc / "token").write_text("a token")
+        self.network = httpx.MockTransport(self.api_server)
+        self.belongs = Pods(httpx.AsyncClient(transport=self.network), token=token, proc=proc).check
+
+    def start(self, code: str = "reader", account: str = "") -> int:
+        """Start a pod; `account`: NAMESPACE/NAME, if it has not that of the party."""
+        pid = super().start(code)
+        pod = str(uuid.UUID(int=pid))
+        self.accounts[pod] = account or f"zero-trust/agent-{code}"
+        (self.proc / str(pid) / "cgroup").write_text(f"3:cpu:/kubepods/besteffort/pod{pod}/e671\n0::/\n")
+        return pid
+
+    def api_server(self, request: httpx.Request) -> httpx.Response:
+        """Answer as the API server does: which pods of that namespace have that account."""
+        asked = re.fullmatch(r"/api/v1/namespaces/([a-z-]+)/pods", request.url.path)
+        account, *_ = request.url.params["fieldSelector"].removeprefix("spec.serviceAccountName=").split(",")
+        if not asked or request.headers["authorization"] != "Bearer a token":
+            return httpx.Response(403)
+        found = [uid for uid, theirs in self.accounts.items() if theirs == f"{asked[1]}/{account}"]
+        found = found[: int(request.url.params["limit"])]
+        return httpx.Response(200, json={"items": [{"metadata": {"uid": uid}} for uid in found] or None})
 
     def verifier(self, drift: Drift, pid: int = 0, within: float = 60) -> Verifier:
         """The verifier, which takes the process `pid` for its own."""

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from registration.kubernetes import NAMESPACE, OF_ATTESTATION, OF_SPIRE
+from registration.kubernetes import NAMESPACE, OF_ATTESTATION, OF_SPIRE, label
 from tests.support.system import ROOT
+from zerotrust.registry.model import Registry
 
 FOLDER = ROOT / "start" / "kubernetes"
 OURS, IN_KEY = [NAMESPACE, OF_ATTESTATION], "kubernetes.io/metadata.name"
@@ -16,7 +17,7 @@ OURS, IN_KEY = [NAMESPACE, OF_ATTESTATION], "kubernetes.io/metadata.name"
 def manifests(name: str, kind: str) -> dict[str, Any]:
     """Return the specifications or rules of a kind in a file, by name."""
     found = [one for one in yaml.safe_load_all((FOLDER / name).read_text()) if one["kind"] == kind]
-    return {one["metadata"]["name"]: one.get("spec") or one["rules"] for one in found}
+    return {one["metadata"]["name"]: one.get("spec") or one.get("rules") or one["data"] for one in found}
 
 
 POLICIES = manifests("admission.yaml", "ValidatingAdmissionPolicy")
@@ -40,6 +41,7 @@ def test_each_policy_is_applied_and_none_is_passed_over() -> None:
             {"CONNECT", "UPDATE"},
             {"pods/exec", "pods/attach", "pods/ephemeralcontainers"},
         ),
+        ("parties-as-made", [NAMESPACE], {"CREATE"}, {"pods"}),
     ],
 )
 def test_what_is_asked_of_pods(name: str, namespaces: list[str], operations: set[str], resources: set[str]) -> None:
@@ -56,7 +58,37 @@ def test_the_volume_by_which_a_partys_pod_asks_is_for_our_namespaces() -> None:
     [volume] = [
         one for one in manifests("party.yaml", "Deployment")["party"]["template"]["spec"]["volumes"] if "csi" in one
     ]
-    assert f"== '{volume['csi']['driver']}'" in policy["validations"][0]["expression"]
+    expression = policy["validations"][0]["expression"]
+    assert f"== '{volume['csi']['driver']}'" in expression
+    [folder] = re.findall(r"matches\('(.*)'\)", expression)
+    daemons = [("spire.yaml", "spire-agent"), ("attestation/verifier.yaml", "authority-attestation")]
+    pods = [manifests(file, "DaemonSet")[name]["template"]["spec"]["volumes"] for file, name in daemons]
+    own = [one["hostPath"]["path"] for volumes in pods for one in volumes if "hostPath" in one]
+    assert [path for path in own if re.search(folder, path)] == [one for one in own if one.startswith("/run/")]
+
+
+def test_automation_alone_has_words_of_its_own(registry: Registry) -> None:
+    [more] = POLICIES["zero-trust-parties-as-made"]["variables"]
+    [account] = re.findall(r"has\(one.args\) && object.spec.serviceAccountName != '(.*?)'", more["expression"])
+    assert [account] == [label(name) for name in registry.measured if registry.parties[name].operates]
+
+
+def test_no_kubelet_is_asked_unverified() -> None:
+    """What answers for it names the pod of a process, and gets the agent's token."""
+    agent = manifests("spire.yaml", "ConfigMap")["spire-agent"]["agent.conf"]
+    [plugin] = re.findall(r'WorkloadAttestor "k8s" \{ plugin_data \{(.*?)\} \}', agent)
+    assert plugin.strip() == 'kubelet_ca_path = "/plugins/kubelet.pem"'
+    patch = manifests("attestation/spire-agent.yaml", "DaemonSet")["spire-agent"]["template"]["spec"]
+    mounted = {one["name"]: one["mountPath"] for one in patch["initContainers"][0]["volumeMounts"]}
+    assert patch["initContainers"][0]["args"][:2] == ["install", mounted["plugins"]]
+    assert patch["initContainers"][0]["args"][-1] == f"{mounted['kubelet']}/kubelet.crt"
+
+
+def test_what_gives_identities_runs_on_every_node_and_is_not_evicted() -> None:
+    for file in "spire.yaml", "attestation/verifier.yaml":
+        [daemon] = manifests(file, "DaemonSet").values()
+        pod = daemon["template"]["spec"]
+        assert (pod["priorityClassName"], pod["tolerations"]) == ("system-node-critical", [{"operator": "Exists"}])
 
 
 @pytest.mark.parametrize("end", ["", ":1.13", "@sha256:0f", "@sha256:" + 63 * "0" + "g", "@sha512:" + 64 * "0"])

@@ -110,6 +110,41 @@ def test_no_container_has_more_rights_than_it_needs_nor_a_secret(name: str) -> N
     assert not [key for key in service.get("environment", {}) if re.search("PASSWORD|SECRET|TOKEN", key)]
 
 
+@pytest.mark.parametrize(
+    ("socket", "ready"),
+    [
+        ("   0: 0500A8C0:01BB 00000000:0000 0A 00000000:00000000", True),
+        ("   0: 00000000000000000000000000000000:01BB 00000000000000000000000000000000:0000 0A 00000000:0", True),
+        ("   1: 0500A8C0:01BB 0600A8C0:D1F2 01 00000000:00000000", False),
+        ("   1: 0500A8C0:D1F2 0600A8C0:01BB 01 00000000:00000000", False),
+        ("   2: 0B00007F:A2C5 00000000:0000 0A 00000000:00000000", False),
+    ],
+)
+def test_a_party_is_healthy_when_it_listens_itself(socket: str, ready: bool) -> None:
+    """At its name, a second container of the party, which has the identity, would answer."""
+    for name, service in PARTIES.items():
+        if name != "automation/ci":
+            [pattern] = re.findall(r"^grep -qE '(.*)' /proc/net/tcp\*$", service["healthcheck"]["test"][-1])
+            assert bool(re.search(pattern, socket)) == ready
+
+
+def test_attestations_memory_is_for_as_many_parties_as_there_are() -> None:
+    """As docs/how-to/containers.md has it, with a mebibyte for a megabyte."""
+    verifier = yaml.safe_load_all((ROOT / "start/kubernetes/attestation/verifier.yaml").read_text())
+    [daemon] = [one for one in verifier if one["kind"] == "DaemonSet"]
+    [container] = daemon["spec"]["template"]["spec"]["containers"]
+    limit = container["resources"]["limits"]["memory"]
+    assert limit.removesuffix("Mi") == SERVICES["attestation"]["mem_limit"].removesuffix("m")
+    assert int(limit.removesuffix("Mi")) >= 60 + 28 * len(registry().measured)
+
+
+def test_no_package_is_built_from_its_source() -> None:
+    """That would run whatever its authors have in their build, in place of what is in the lock by its digest."""
+    assert DOCKERFILE.count("pip install") == DOCKERFILE.count(
+        "pip install --no-cache-dir --no-compile --only-binary=:all:"
+    )
+
+
 def test_what_approves_runs_the_sources_of_the_checkout_and_nothing_planted_beside_them(tmp_path: Path) -> None:
     module = tmp_path / "registration/register.py"
     module.parent.mkdir()

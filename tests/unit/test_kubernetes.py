@@ -142,6 +142,60 @@ def test_one_root_signs_keycloaks_certificate_and_may_sign_spires_authority(regi
     assert re.search(r"^bootstrap-admin-password=[0-9a-f]{32}$", (tmp_path / "keycloak.conf").read_text(), re.MULTILINE)
 
 
+def test_in_the_second_half_of_their_year_certificates_are_made_again_by_the_same_root(
+    registry: Registry, tmp_path: Path
+) -> None:
+    def read(*names: str) -> list[x509.Certificate]:
+        return [x509.load_pem_x509_certificate((tmp_path / f"{name}.crt").read_bytes()) for name in names]
+
+    cluster.make_secrets(tmp_path, registry, NOW)
+    (tmp_path / "passwords.json").write_text("kept")
+    of_all = "root", "keycloak", "keys"
+    first = read(*of_all)
+    assert not cluster.make_certificates(tmp_path, registry, NOW + dt.timedelta(days=182))
+    assert read(*of_all) == first
+
+    assert cluster.make_certificates(tmp_path, registry, later := NOW + dt.timedelta(days=183))
+    second = read(*of_all)
+    assert [one.not_valid_after_utc for one in second] == [later + dt.timedelta(days=365)] * 3
+    for root, servers in (first[0], second[1:]), (second[0], first[1:]):
+        for server in servers:
+            server.verify_directly_issued_by(root)
+    assert (tmp_path / "passwords.json").read_text() == "kept"
+
+
+def deployment(name: str, **status: int) -> dict[str, Any]:
+    return {"metadata": {"name": name, "generation": 2}, "spec": {"replicas": 1}, "status": status}
+
+
+def test_what_has_not_come_is_named_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, registry: Registry
+) -> None:
+    """The certificates are old, so that Keycloak and SPIRE's server are started again before that."""
+    there = {"observedGeneration": 2, "updatedReplicas": 1, "availableReplicas": 1}
+    items = [
+        deployment("keycloak", **there),
+        deployment("console"),
+        deployment("inference", **there | {"updatedReplicas": 0}),
+    ]
+    items.append(deployment("agent-reader", **there | {"observedGeneration": 1}))
+    asked: list[tuple[str, ...]] = []
+
+    def kubectl(*arguments: str, **_: object) -> str:
+        asked.append(arguments)
+        return json.dumps({"items": items})
+
+    monkeypatch.setattr(cluster, "FOLDER", tmp_path)
+    monkeypatch.setattr(cluster, "_kubectl", kubectl)
+    monkeypatch.setattr(cluster, "STARTS_IN", 0)
+    cluster.make_secrets(tmp_path, registry, NOW - dt.timedelta(days=4000))
+    named = [*images(registry).values(), *cluster.OTHERS]
+    (listed := tmp_path / "images.txt").write_text("\n".join(f"r.example/{one}@sha256:{64 * '0'}" for one in named))
+    with pytest.raises(SystemExit, match="not there: console, inference, agent-reader"):
+        cluster.up(str(listed))
+    assert [one[2] for one in asked if one[0] == "rollout"] == ["deployment/spire-server", "deployment/keycloak"]
+
+
 def test_keycloak_connects_to_names_that_a_cluster_resolves(registry: Registry) -> None:
     realm = cluster.realm_for_cluster(registry)
     assert "authority.agents.example" not in realm.replace('"spiffe://agents.example', "")

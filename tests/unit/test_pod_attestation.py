@@ -6,16 +6,21 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from unittest.mock import patch
 
+import httpx
 import pytest
 
 from authorities.attestation.containers import attested
 from authorities.attestation.containers.admission import DOCKER, KUBERNETES, Facts, Own, kept_places, problem
+from authorities.attestation.containers.settings import Settings
 from authorities.attestation.kubernetes import main
+from authorities.attestation.kubernetes.pods import MOST_PODS, pod_of
 from authorities.attestation.spiffe.workload_api import REFUSALS_AT_ONCE
 from authorities.attestation.verifier.drift import Drift
 from tests.support.container import COMMAND, STATUS
 from tests.support.pod import ATTESTATION, ENVIRON, HOSTS, MOUNTS, Node, ask
+from tests.support.system import ROOT
 from tests.support.waiting import until
+from zerotrust.authority.files.reading import RegistryError
 
 
 @pytest.fixture
@@ -75,6 +80,66 @@ async def test_a_question_is_given_up_when_the_plugin_no_longer_waits(
 
     monkeypatch.undo()
     assert await ask(node.proc / "s", pid) == "party:agent/reader\n"  # the examination has gone on
+
+
+async def test_a_pod_from_elsewhere_does_not_take_a_partys_place(node: Node) -> None:
+    foreign, genuine = node.start(account="default/agent-reader"), node.start()
+    assert await ask(node.proc / "s", foreign) == ""
+    assert await ask(node.proc / "s", genuine) == "party:agent/reader\n"
+    assert await ask(node.proc / "s", node.start()) == ""
+    assert node.logged[-1] == f"agent/reader runs already, as process {genuine}"
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(403), httpx.Response(200, text="{}"), httpx.ConnectTimeout("late")])
+async def test_whose_pod_it_is_has_to_be_known(
+    node: Node, monkeypatch: pytest.MonkeyPatch, answer: httpx.Response | Exception
+) -> None:
+    def answers(request: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        answer.request = request
+        return answer
+
+    with patch.object(node.network, "handler", answers):
+        assert await ask(node.proc / "s", node.start()) == ""
+    assert "the API server did not say which pods are those of agent/reader" in node.logged[-1]
+
+
+async def test_a_pod_beyond_those_that_are_read_is_not_known(node: Node) -> None:
+    node.accounts |= {str(number): "zero-trust/agent-reader" for number in range(MOST_PODS)}
+    assert await ask(node.proc / "s", node.start()) == ""
+    assert "has not the account agent-reader" in node.logged[-1]
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "pod"),
+    [
+        ("0::/../../pod{}/e671", True),
+        ("9:cpu:/c/kubepods/besteffort/pod{}/e671\n1:name=systemd:/c/kubepods/besteffort/pod{}/e671", True),
+        ("0::/kubepods.slice/kubepods-pod{_}.slice/cri-containerd-e671.scope", True),
+        ("0::/user.slice", False),
+        ("0::/kubepods/pod{}/e671/pod11111111-2222-3333-4444-555555555555", False),
+    ],
+)
+def test_the_kernel_names_the_pod(cgroup: str, pod: bool) -> None:
+    uid = "8aa2c0de-0001-4002-8003-123456789abc"
+    assert pod_of(cgroup.replace("{}", uid).replace("{_}", uid.replace("-", "_"))) == (uid if pod else "")
+
+
+def test_the_plugin_waits_as_long_as_the_verifier_answers() -> None:
+    text = (ROOT / "authorities/attestation/kubernetes/spire_plugin/main.go").read_text()
+    assert f"longest = {main.SECONDS_FOR_AN_ANSWER} * time.Second" in text
+
+
+async def test_a_verifier_is_not_ready_by_the_socket_of_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The probe looks for the socket, and this one reads its image for a minute before it listens."""
+    (left := tmp_path / "verifier.sock").touch()
+    monkeypatch.setattr(main, "SOCKET", left)
+    with patch.object(main, "load_registry", side_effect=RegistryError("read")), pytest.raises(RegistryError):
+        await main.serve(Settings.model_construct())
+    assert not left.exists()
 
 
 async def test_every_file_is_looked_at_again_without_a_question(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -95,9 +95,11 @@ class Containers:
         process: Callable[[socket.socket], Peer] = peer,
         clock: Callable[[], float] = time.monotonic,
         proc: Path = Path("/proc"),
+        belongs: Callable[[int, str], Awaitable[None]] | None = None,
     ) -> None:
         """`base`: every file of the base image, as `ImageFiles` finds them; `same`: variables of each party.
 
+        `belongs` raises `NotAttestedError` if a process may not be this party, whatever code it has.
         Raises `OSError`, or `ValueError` if this container's own mounts are not those that `rules` has.
         """
         self._images, self._base, self._drift, self._log = images, base, drift, log
@@ -106,7 +108,7 @@ class Containers:
         self._table: dict[ProcessKey, tuple[Image, Target]] = {}
         self._examinations: dict[ProcessKey, asyncio.Task[Target]] = {}
         self._refused: dict[ProcessKey, tuple[str, float]] = {}
-        self._one_at_a_time = asyncio.Lock()
+        self._belongs, self._one_at_a_time = belongs, asyncio.Lock()
 
     def read_own_image(self) -> None:
         """Read the base in this container, so that the first party does not wait for it.  Raises `MeasureError`."""
@@ -153,6 +155,8 @@ class Containers:
         try:
             async with self._one_at_a_time:
                 image = await asyncio.to_thread(self._image, proc)
+                if self._belongs:  # before it takes the party's place
+                    await self._belongs(who.pid, image.party)
                 if (other := self._running_pid(image)) is not None:  # control: container-once
                     raise NotAttestedError(f"{image.party} runs already, as process {other}")
                 root = ContainerRoot(

@@ -21,6 +21,7 @@ from authorities.attestation.containers.attested import Containers
 from authorities.attestation.containers.image import load_pin
 from authorities.attestation.containers.main import APP, PIN, Source, approved_images, log
 from authorities.attestation.containers.settings import Settings
+from authorities.attestation.kubernetes.pods import Pods, api_server
 from authorities.attestation.process.peers import Peer, allow_open_files, process_of
 from authorities.attestation.spiffe.bounded_server import Caller, container_caller
 from authorities.attestation.spiffe.workload_api import REFUSALS_AT_ONCE, REFUSALS_PER_SECOND, NotAttestedError
@@ -69,7 +70,6 @@ class Verifier:
 
     async def serve(self, path: Path) -> None:
         """Answer at a Unix socket, which root and this user may open, until cancelled.  Raises `OSError`."""
-        path.unlink(missing_ok=True)  # noqa: ASYNC240 - once, at the start
         loop = asyncio.get_running_loop()
         with socket.socket(socket.AF_UNIX) as listening:
             listening.setblocking(False)  # noqa: FBT003 - the standard library's
@@ -125,13 +125,13 @@ class Verifier:
         """Look at every file of all parties, so often that no question waits for it; until cancelled.
 
         SPIRE renews certificates without a question, and a change below the overlay is not reported to its watcher.
-        So those that run already, when this verifier starts, are examined first.
+        So those that run already, when this verifier starts, are examined first; and each time, because that can fail.
         """
-        for pid in [int(one.name) for one in proc.iterdir() if one.name.isdecimal()]:  # noqa: ASYNC240 - once
-            with contextlib.suppress(OSError, NotAttestedError):
-                if IDENTITY in (proc / str(pid) / "mountinfo").read_bytes():  # any bytes: a process names its mounts
-                    await self._containers.attest(_process(os.pidfd_open(pid)))
         while True:
+            for pid in [int(one.name) for one in proc.iterdir() if one.name.isdecimal()]:  # noqa: ASYNC240 - the kernel's
+                with contextlib.suppress(OSError, NotAttestedError):
+                    if IDENTITY in (proc / str(pid) / "mountinfo").read_bytes():  # any bytes: it names its mounts
+                        await self._containers.attest(_process(os.pidfd_open(pid)))
             await asyncio.sleep(self._within / 2)
             await self._drift.look()
 
@@ -169,11 +169,12 @@ async def serve(settings: Settings) -> None:
     """Serve until cancelled.  Raises `RegistryError`, `MeasureError`, `OSError` or `ValueError`."""
     if not (endpoint := os.environ.get("SPIFFE_ENDPOINT_SOCKET")):
         raise ValueError("SPIFFE_ENDPOINT_SOCKET is not set: parties and this verifier get their identities there")
+    SOCKET.unlink(missing_ok=True)  # noqa: ASYNC240 - the last verifier's: where one is, this verifier is ready
     allow_open_files()
     registry, lock = load_registry(APP / REGISTRY), load_lock(APP / LOCK)
     own, workload = registry.authorities, Workload()
     here = {"SPIFFE_ENDPOINT_SOCKET": endpoint, "ZT_DEPLOYMENT": DEPLOYMENT}
-    async with Drift(log) as drift:
+    async with Drift(log) as drift, api_server() as http:
         containers = Containers(
             approved_images(registry, lock),
             load_pin(PIN),
@@ -181,6 +182,7 @@ async def serve(settings: Settings) -> None:
             drift=drift,
             log=log,
             rules=KUBERNETES,
+            belongs=Pods(http).check,
         )
         await asyncio.to_thread(containers.read_own_image)
         within = registry.freshness.x509_svid * 3 / 4

@@ -4,14 +4,17 @@
 // is opened at once and handed to the verifier, and the agent itself refuses a caller whose process has ended by then.
 // If the verifier says nothing, not all of it, or nothing in time, there is no selector, and so no identity.
 //
-// `zt install FOLDER` copies this program to a folder: its image holds nothing else.
+// `zt install FOLDER FILE...` copies this program to a folder: its image holds nothing else.  Beside it, it writes the
+// certificates of those files that there are, by which the agent verifies the kubelet.
 package main
 
 import (
 	"bufio"
 	"context"
+	"encoding/pem"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -107,10 +110,26 @@ func ask(ctx context.Context, socket string, process int) (string, error) {
 	return said[:len(said)-1], nil
 }
 
-// install copies this program to a folder.
-func install(folder string) error {
+// install writes this program to a folder, and the certificates of all files into kubelet.pem: certificates alone, because
+// a file can have a key as well.
+func install(folder string, files ...string) error {
 	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
+		return err
+	}
+	var certificates []byte
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+			if block.Type == "CERTIFICATE" {
+				certificates = append(certificates, pem.EncodeToMemory(block)...)
+			}
+		}
+	}
+	if err := os.WriteFile(filepath.Join(folder, "kubelet.pem"), certificates, 0o644); err != nil {
 		return err
 	}
 	file := filepath.Join(folder, "zt")
@@ -121,8 +140,8 @@ func install(folder string) error {
 }
 
 func main() {
-	if len(os.Args) == 3 && os.Args[1] == "install" {
-		if err := install(os.Args[2]); err != nil {
+	if len(os.Args) > 2 && os.Args[1] == "install" {
+		if err := install(os.Args[2], os.Args[3:]...); err != nil {
 			os.Stderr.WriteString(err.Error() + "\n")
 			os.Exit(1)
 		}
