@@ -8,14 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import BackgroundTasks, FastAPI
 from starlette.types import ASGIApp, Message
 
 from testkit import Issuer, principal
 from testkit.issuer import ISSUER
 from testkit.wire import lifespan
 from tests.support.existing_service import HERE, ROUTES, bearer, existing, plain_claims
-from zerotrust import guard
+from zerotrust import Scope, current_principal, guard
 from zerotrust.decision import Decision, Question, Reason, Resource
 from zerotrust.identity import Principal
 from zerotrust.standalone.any_issuer import STEPS, ByScope
@@ -198,3 +198,22 @@ def test_the_steps_of_this_gate_are_these() -> None:
         *("path", "turn", "credentials", "verify", "note", "listed", "protocol", "decide_early"),
         *("limits", "body", "decide", "record", "count"),
     ]
+
+
+async def test_what_runs_after_the_answer_is_still_the_call(issuer: Issuer, tmp_path: Path) -> None:
+    app, whose = FastAPI(openapi_url=None), list[str]()
+
+    def in_a_thread() -> None:
+        whose.append(current_principal().subject)
+
+    @app.get("/quotes")
+    async def quote(after: BackgroundTasks) -> None:
+        after.add_task(in_a_thread)
+
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(issuer.app))
+    how: dict[str, Any] = {"issuer": ISSUER, "audience": HERE, "http": http, "journal": tmp_path / "journal.jsonl"}
+    gate = guard(app, routes={("GET", "/quotes"): Scope("quote.read")}, **how)
+    async with lifespan(gate), httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url=HERE) as client:
+        assert (await client.get("/quotes", headers=bearer(issuer.token(**plain_claims())))).status_code == 200
+
+    assert whose == ["alice"]
