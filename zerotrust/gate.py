@@ -23,7 +23,7 @@ from zerotrust.checks import Checks
 from zerotrust.context import REQUEST
 from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import BEARER, DPOP, PLAIN, Dialect, Form
-from zerotrust.lifetime import while_valid
+from zerotrust.lifetime import in_thread, while_valid
 from zerotrust.sealing import Notary, Sealing
 from zerotrust.spiffe.svid import NO_PEER
 from zerotrust.transport.responses import cut_off, send_refusal
@@ -133,7 +133,8 @@ class Gate(Checks):
                     raise TimeoutError  # also to a handler that goes on after it was cut off
                 await send(message)
 
-            await app(call.scope, call.receive, in_time)
+            running = app(call.scope, call.receive, in_time)
+            await (in_thread(call, running) if call.route.requires.thread else running)
 
         try:
             if call.principal:

@@ -58,6 +58,24 @@ async def while_valid(
     return ending or Denied(Reason.EXPIRED, "while it was being used", more=BEGUN)
 
 
+async def in_thread(call: Call, running: Awaitable[None]) -> None:
+    """Await an app whose handler runs in a thread: cut off, it goes on, and counts as under way until its end."""
+
+    def end(task: asyncio.Future[None]) -> None:
+        call.at_end = taken
+        call.end()
+        if not task.cancelled():
+            task.exception()  # it can no longer answer
+
+    task = asyncio.ensure_future(running)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        taken, call.at_end = call.at_end, []
+        task.add_done_callback(end)
+        raise
+
+
 async def run_in_background(name: str, work: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
     """Start work that keeps the caller of the request being handled, and return the task that runs it.
 

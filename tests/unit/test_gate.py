@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import re
+import threading
 import tracemalloc
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
@@ -14,6 +15,7 @@ from typing import Any, cast
 
 import orjson
 import pytest
+from starlette.concurrency import run_in_threadpool
 from starlette.types import Message, Receive, Send
 from starlette.types import Scope as HttpScope
 
@@ -21,6 +23,7 @@ from tests.support.ca import workload
 from tests.support.door import NOW, Door, Reply, for_the_tool, tool_call
 from tests.support.issuer import Issuer
 from tests.support.pdp import engine
+from tests.support.waiting import until
 from zerotrust.audit.counts import IN_FULL
 from zerotrust.audit.event_types import Request
 from zerotrust.audit.forms import MICROSECONDS
@@ -587,6 +590,35 @@ async def test_work_that_is_refused_for_all_takes_nothing_of_its_users_share(
     door.handler = handler
     assert (await door.ask(issuer.token())).status == 200
     assert not door.gate.of_users._held
+
+
+async def test_a_thread_that_is_cut_off_goes_on_without_a_caller_and_counts_as_under_way_until_its_end(
+    tmp_path: Path, issuer: Issuer
+) -> None:
+    go_on, found = threading.Event(), list[str]()
+
+    def blocking() -> None:
+        found.append(current_principal().subject)
+        go_on.wait(60)
+        try:
+            current_principal()
+        except Denied as refusal:
+            found.append(refusal.reason)
+
+    async def handler(_scope: HttpScope, _receive: Receive, send: Send) -> None:
+        await run_in_threadpool(blocking)
+        await send(HEAD)
+
+    door = Door(tmp_path, issuer, routes={("POST", "/tasks"): Scope("task.run", thread=True)}, handler=handler)
+    door.clock.now = NOW + 59.95
+    reply = await door.ask(issuer.token())
+    held = dict(door.gate.of_users._held)
+    go_on.set()
+    await until(lambda: not door.gate.of_users._held)
+
+    assert (reply.reason, [*held.values()]) == (Reason.EXPIRED, [1])
+    assert found == ["alice", Reason.CALL_ENDED]
+    door.close()
 
 
 async def test_work_needs_a_caller(door: Door) -> None:
