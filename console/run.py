@@ -16,6 +16,7 @@ from zerotrust.context import current_trace
 from zerotrust.decision import Denied
 from zerotrust.identity import Principal
 from zerotrust.issuer.exchange import ExchangedToken
+from zerotrust.lifetime import run_in_background
 from zerotrust.limits.strict_json import strict_object
 from zerotrust.service import Service
 from zerotrust.transport.egress import calling_with
@@ -72,8 +73,10 @@ class Runs:
         own, trace = under_way.count(session.principal.subject), current_trace()
         if own >= MOST_AT_ONCE_OF_A_PERSON or len(under_way) >= MOST_AT_ONCE:  # control: tasks-at-once-bounded
             raise Denied(ConsoleReason.TASKS_UNDER_WAY, f"{own} of this user, {len(under_way)} in all")
-        run = self._runs[trace] = Run(session)
-        run.sending = asyncio.create_task(self._send(run, {"request": request, "department": department}))
+        run, task = Run(session), {"request": request, "department": department}
+        run.sending = await run_in_background("task", lambda: self._send(run, task))
+        run.sending.add_done_callback(lambda _: self._end(run))
+        self._runs[trace] = run
         return trace
 
     async def _send(self, run: Run, task: dict[str, str | None]) -> None:
@@ -86,12 +89,10 @@ class Runs:
             run.request, run.answer = answer.request.content, answer.content
         except (httpx.HTTPError, Denied) as error:
             log.warning("a task got no answer: %s", type(error).__name__)
-        finally:
-            run.answer, run.sending = run.answer or b'{"error": "no answer"}', None
-            self._forget()
 
-    def _forget(self) -> None:
+    def _end(self, ended: Run) -> None:
         """Forget answers that are old, or of sessions that have ended; and the oldest ones, until there is room."""
+        ended.answer, ended.sending = ended.answer or b'{"error": "no answer"}', None
         sizes = Counter[Session | None]()
         for trace, run in [*self._runs.items()][::-1]:
             for whose in (run.session, None):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from zerotrust.decision import Denied as Denied
     from zerotrust.decision import Reason as Reason
     from zerotrust.decision import Resource as Resource
+    from zerotrust.lifetime import run_in_background as run_in_background
     from zerotrust.routes import Public as Public
     from zerotrust.routes import Routes as Routes
     from zerotrust.routes import Scope as Scope
@@ -26,6 +27,7 @@ VERSION = "0.1.0"
 _MODULES = {
     "context": "current_principal",
     "decision": "Denied Reason Resource",
+    "lifetime": "run_in_background",
     "routes": "Public Routes Scope",
     "runtime": "run",
     "service": "Service",

@@ -12,7 +12,7 @@ from zerotrust.audit.event_types import Refusal
 from zerotrust.audit.recorder import Recorder
 from zerotrust.context import REQUEST
 from zerotrust.decision import BEGUN, WHENEVER, Decision, Denied, Reason
-from zerotrust.transport.responses import DeniedResponse, as_denied, unwrap_group
+from zerotrust.transport.responses import DeniedResponse, as_denied
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 """What is open while an app runs."""
@@ -26,7 +26,7 @@ def app_with(lifespan: Lifespan, recorder: Recorder) -> FastAPI:
         openapi_url=None,  # nor the pages that read it
         telemetry={"tracing": False, "metrics": False, "logs": False},  # what happened is in the journal
     )
-    for kind in (Denied, RequestValidationError, HTTPException, ExceptionGroup, Exception):
+    for kind in (Denied, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, refusing(recorder))
 
     @app.get("/health")
@@ -47,12 +47,11 @@ def refusing(recorder: Recorder) -> Callable[[Request, Exception], Awaitable[Res
 
 async def _refusal(error: Exception, recorder: Recorder) -> Response:
     """Return the answer to a handler's exception.  Raises it again if it is a bug: the gate records and answers it."""
-    raised = unwrap_group(error)
-    refusal = as_denied(raised)
+    refusal = as_denied(error)
     if refusal.reason is Reason.FAILED:
         raise error
     undecided = REQUEST.get().undecided
-    if any(raised is one for one in undecided.refusals):
+    if any(error is one for one in undecided.refusals):
         undecided.clear()  # the answer is that decision, and nothing that the handler has made
     if refusal.reason is not Reason.APPLICATION_ERROR:  # an answer of the application is not a refusal
         decision = Decision(allowed=False, reason=refusal.reason, detail=refusal.detail)

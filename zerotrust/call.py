@@ -27,6 +27,8 @@ class Call(RequestContext):
     scope: Scope
     receive: Receive
     """What the handler reads the body with: from the time when the gate has read it, again from its beginning."""
+    gate: Any = None
+    """The gate that has admitted it, which also runs what goes on after it (`lifetime.py`)."""
     noting: bool = False
     """Whether this party signs receipts, and so notes what its handlers ask of others."""
     began: int = field(default_factory=lambda: time.monotonic_ns())  # noqa: PLW0108 - looked up late, for tests
@@ -67,6 +69,12 @@ class Call(RequestContext):
         """The first message of an answer that has begun and not ended."""
         ended = self.last is not self.first and self.last is not None and not self.last.get("more_body")
         return None if ended else self.first
+
+    def end(self) -> None:
+        """Forget the caller, and give back what it has taken of the limits."""
+        self.over = True
+        while self.at_end:
+            self.at_end.pop()()
 
     @property
     def origin(self) -> str:

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from os import urandom
 
-from zerotrust.decision import ReasonCode
+from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.dialect import Form
 from zerotrust.identity import Principal
 from zerotrust.spiffe.svid import NO_PEER, Peer
@@ -60,6 +60,8 @@ class RequestContext:
     """What the gate has decided about: method, path and root path."""
     calls: object = None
     """What its handler has asked of others, for its receipt (`receipts/calls.py`)."""
+    over: bool = False
+    """Whether its handler has ended.  A task or a thread that the handler started may go on, but acts for no caller."""
 
     @property
     def caller(self) -> Principal:
@@ -72,14 +74,25 @@ class RequestContext:
 REQUEST: ContextVar[RequestContext] = ContextVar("request")
 
 
+def current_request() -> RequestContext:
+    """Return the request being handled.  Raises `LookupError` if there is none, and `Denied` if it is over."""
+    request = REQUEST.get()
+    if request.over:  # control: ended-call-has-no-caller
+        raise Denied(Reason.CALL_ENDED, "hand over what goes on after its call: run_in_background(name, work)")
+    return request
+
+
 def current_principal() -> Principal:
-    """Return the caller of the request being handled.  Raises `LookupError` if no gate has admitted one."""
-    return REQUEST.get().caller
+    """Return the caller of the request being handled.
+
+    Raises `LookupError` if no gate has admitted one, and `Denied` (`call_ended`) once the call has ended.
+    """
+    return current_request().caller
 
 
 def current_peer() -> Peer:
-    """Return the peer of the connection on which the current request came."""
-    return REQUEST.get().peer
+    """Return the peer of the connection on which the current request came.  Raises as `current_principal` does."""
+    return current_request().peer
 
 
 def current_trace() -> str:

@@ -119,6 +119,7 @@ class Reason(ReasonCode):
     # what a handler answers, or fails to
     APPLICATION_ERROR = "application_error", (500, "server_error")  # or the handler's own status: `responses.py`
     FAILED = "failed", (500, "server_error")
+    CALL_ENDED = "call_ended", (500, "server_error")
 
     # what cannot be decided or done now
     BUSY = "busy", _UNKNOWN  # one party, or all clients without a certificate, has too many under way

@@ -21,14 +21,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from zerotrust.call import Call
 from zerotrust.checks import Checks
 from zerotrust.context import REQUEST
-from zerotrust.decision import BEGUN, Decision, Denied, Reason
+from zerotrust.decision import Denied, Reason
 from zerotrust.dialect import BEARER, DPOP, PLAIN, Dialect, Form
+from zerotrust.lifetime import in_thread, while_valid
 from zerotrust.sealing import Notary, Sealing
 from zerotrust.spiffe.svid import NO_PEER
 from zerotrust.transport.responses import cut_off, send_refusal
-
-REVOCATION_GRACE = 0.5
-"""Seconds that a handler has to report what it did after its caller was revoked; then it is cut off."""
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +72,7 @@ class Gate(Checks):
             peer=peer,
             form=Form(self.metadata_url, self._dialect(scope["path"]), challenge=BEARER if peer.id else self.challenge),
             noting=self.notary is not None,
+            gate=self,
         )
         answer = Sealing(call, self._sign)
         REQUEST.set(call)
@@ -85,8 +84,7 @@ class Gate(Checks):
             await self._refuse(call, Denied(Reason.FAILED), sending)
         finally:
             call.receive = receive  # otherwise a body that no handler read waits for the garbage collector
-            for give_back in call.at_end:
-                give_back()
+            call.end()
             if call.recorded:
                 self.recorder.append_lazily(call.outcome())
 
@@ -124,48 +122,27 @@ class Gate(Checks):
             call.ended = "complete"
 
     async def run(self, call: Call, app: ASGIApp, send: Send) -> Denied | None:
-        """Run the handler while its caller's token and connection are valid: no answer, and no stream, outlives them.
+        """Run the handler as `while_valid` does: no answer, and no stream, outlives its caller's token.
 
-        Return None when it has ended, or why it was not started or was cut off.
+        Then the call is over: no task or thread that it has started acts for its caller any more (`context.py`).
         """
-        principal = call.principal
-        if principal is None:  # a public route, or a workload identified by its certificate
-            await app(call.scope, call.receive, send)
-            return None
-        left = min(principal.expires_at, call.peer.until) - self.clock()  # control: answer-ends-with-token
-        if left <= 0:  # receiving or recording the request took too long
-            return Denied(Reason.EXPIRED, "before it was used")
-        # control: caller-not-revoked-when-served
-        if not (found := self.revocations.check_caller(principal)):  # it may have been revoked since the gate checked
-            return Denied(found.reason, found.detail)
-        ending: Denied | None = None
-        loop = asyncio.get_running_loop()
-        end = loop.time() + left
 
-        def on_revoked(decision: Decision) -> None:
-            """Leave the handler `REVOCATION_GRACE` to report what it did."""
-            nonlocal ending, end
-            if life.expired():  # it is being cut off already
-                return
-            ending = Denied(decision.reason, decision.detail, more=BEGUN)
-            end = min(end, loop.time() + REVOCATION_GRACE)
-            life.reschedule(end)
+        async def handle(life: asyncio.Timeout) -> None:
+            async def in_time(message: Message) -> None:
+                if life.expired():
+                    raise TimeoutError  # also to a handler that goes on after it was cut off
+                await send(message)
 
-        async def in_time(message: Message) -> None:
-            if life.expired():
-                raise TimeoutError  # also to a handler that goes on after it was cut off
-            await send(message)
+            running = app(call.scope, call.receive, in_time)
+            await (in_thread(call, running) if call.route.requires.thread else running)
 
         try:
-            async with asyncio.timeout(left) as life:  # control: answer-has-an-end
-                with self.revocations.watching(principal, on_revoked):  # control: revocation-ends-answer
-                    await app(call.scope, call.receive, in_time)
-        except TimeoutError:
-            if not life.expired():
-                raise
-        if not life.expired():
+            if call.principal:
+                return await while_valid(call, self.revocations, self.clock, handle)
+            await app(call.scope, call.receive, send)  # a public route, or a workload identified by its certificate
             return None
-        return ending or Denied(Reason.EXPIRED, "while it was being used", more=BEGUN)
+        finally:
+            call.over = True
 
     async def _refuse(self, call: Call, refusal: Denied, send: Send) -> None:
         """Record or count a refusal, and answer with it."""

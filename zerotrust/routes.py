@@ -51,9 +51,11 @@ class Requirement:
 
     max_body: int = MAX_BODY
     """Bytes that a body may have."""
-    # The next two have no annotation, so they are no fields: only `MutualTLS` makes options of them.
-    raw_body = False
-    """Whether the handler reads the body as it is; otherwise the gate checks that it is one JSON object."""
+    raw_body: bool = False
+    """Whether the handler reads the body as it is, such as an upload; otherwise it has to be one JSON object."""
+    thread: bool = False
+    """Whether its handler may be `def`: it runs in a thread, which goes on after its answer was cut off."""
+    # Without an annotation, it is no field: only `MutualTLS` makes an option of it.
     routine = False
     """Whether a call that is admitted by its certificate is not recorded."""
 
@@ -81,7 +83,7 @@ class Public(Requirement):
 
     credential: ClassVar[Literal["nothing"]] = "nothing"
     max_body: int = MAX_PUBLIC_BODY
-    raw_body = True
+    raw_body: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,6 @@ class MutualTLS(Requirement):
     credential: ClassVar[Literal["certificate"]] = "certificate"
     names: AbstractSet[str] = frozenset()
     any_workload: bool = False
-    raw_body: bool = field(default=False, kw_only=True)
     routine: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:

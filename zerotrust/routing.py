@@ -9,23 +9,33 @@ import re
 from contextlib import suppress
 from http import HTTPMethod
 from inspect import isasyncgenfunction, isclass, iscoroutinefunction, unwrap
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Mount, compile_path
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zerotrust.context import REQUEST
 from zerotrust.decision import Denied, Reason
-from zerotrust.routes import UNLISTED, Route, Routes
+from zerotrust.routes import UNLISTED, Requirement, Route, Routes
 
 _BY_PATH = {StarletteRoute.matches, APIRoute.matches}
 """The methods that match a route by method and path alone.  An included router also depends on what is added later."""
 _OF_FASTAPI = {"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
 """The pages that FastAPI serves unasked."""
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class _Closed(tuple[BaseRoute, ...]):
+    """The routes of an app that is guarded: none can be added."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{name}: add all routes before the app is guarded, and none in its lifespan")
 
 
 class RouteTable:
@@ -36,9 +46,13 @@ class RouteTable:
 
         From then on the app takes no more routes: to add one raises `AttributeError`.
         """
+        if not isinstance(app, Starlette):
+            raise ValueError('not an app of Starlette or FastAPI: guard Starlette(routes=[Mount("/", app)])')
+        if wrong := [f"{at}: write Scope({row!r})" for at, row in routes.items() if not isinstance(row, Requirement)]:
+            raise ValueError("; ".join(wrong))
         self._rows = {(method, path): Route(f"{method} {path}", it) for (method, path), it in routes.items()}
         self._app = app
-        self._closed = app.router.routes = cast("list[BaseRoute]", tuple(app.routes))  # nothing can be added to it
+        self._closed = app.router.routes = cast("list[BaseRoute]", _Closed(app.routes))
         self._check_same_routes()
         app.router.middleware_stack = _as_decided(app.router.middleware_stack)  # type: ignore[assignment]
         self._exact = {(method, path): row for (method, path), row in self._rows.items() if not compile_path(path)[2]}
@@ -78,9 +92,10 @@ class RouteTable:
         served, wrong = set[tuple[str, str]](), list[str]()
         for route in iter_route_contexts(self._app.routes):
             at = _path(route)
-            if route.endpoint and _runs_in_thread(route.endpoint):
-                wrong.append(f"the handler of {at} must be async def: a thread cannot be ended")
             own = {(method, path) for method, path in self._rows if path == at and method in (route.methods or method)}
+            taken = own and all(self._rows[row].requires.thread for row in own)
+            if not taken and route.endpoint and _runs_in_thread(route.endpoint):
+                wrong.append(f"the handler of {at} is def, and its thread cannot be cut off: async def, or thread=True")
             missing = (route.methods or set()) - {"HEAD"} - {method for method, _ in own}
             if missing or not own:  # control: served-routes-listed
                 methods = sorted(missing) or [""]
@@ -99,15 +114,36 @@ def routed_by(scope: Scope) -> tuple[str, str, str]:
 
 
 def _as_decided(router: ASGIApp) -> ASGIApp:
-    """Return a router that runs no other route than the gate has decided about: middleware could rewrite a request."""
+    """Return a router that runs no other route than the gate has decided about: middleware could rewrite a request.
+
+    What a handler raises leaves it as the answer that it stands for.
+    """
 
     async def route(scope: Scope, receive: Receive, send: Send) -> None:
         # control: routed-as-decided
         if scope["type"] == "http" and routed_by(scope) != getattr(REQUEST.get(None), "routed_by", None):
             raise Denied(Reason.NO_PERMISSION_FOR_ROUTE, "the app's middleware has changed method or path")
-        await router(scope, receive, send)
+        try:
+            await router(scope, receive, send)
+        except Exception as error:
+            if (answer := answer_in(error)) and answer is not error:
+                raise answer from None
+            raise
 
     return route
+
+
+def answer_in(error: BaseException | None) -> Exception | None:
+    """Return what a handler answers by this exception: the first of a task group that has only answers, or the refusal
+    that a library's exception was raised from; None if it is a bug.
+    """
+    if isinstance(error, Denied | HTTPException):
+        return error
+    if isinstance(error, ExceptionGroup):
+        answers = [answer_in(each) for each in error.exceptions]
+        return answers[0] if all(answers) else None
+    found = answer_in(error.__cause__) if error else None
+    return found if isinstance(found, Denied) else None
 
 
 def _runs_in_thread(handler: Any) -> bool:

@@ -238,6 +238,7 @@ class Service:
         `lasting`: seconds that a cached token must have left to be used again, unless it ends with the caller's.
         Raises `Denied`.
         """
+        caller = current_principal()
         if audience not in {*self.registry.parties, *self.outside}:
             known = audience in self.registry.outside
             await self.distrust(audience, "not reached from here" if known else "not registered")
@@ -246,7 +247,7 @@ class Service:
         @shielded
         async def exchange_and_note(calls: Calls) -> ExchangedToken | Denied:
             try:
-                token = await self._exchanger.exchange(current_principal(), wanted, lasting=lasting)
+                token = await self._exchanger.exchange(caller, wanted, lasting=lasting)
             except Denied as refusal:
                 calls.note_exchange(wanted.audience, reason=str(refusal.reason))
                 return refusal  # not raised: the caller may have left

@@ -89,7 +89,7 @@ async def test_what_was_allowed_a_moment_ago(target: Target) -> Tries:
     tool.entered = lambda: target.revoke(("token", "T2w-b"))
     before = target.system.documents()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zerotrust.gate.REVOCATION_GRACE", 60)  # so that it is not cut off before
+        patch.setattr("zerotrust.lifetime.REVOCATION_GRACE", 60)  # so that it is not cut off before
         tried = await target.send(TOOL, target.writing(jti="T2w-b"), body=WRITE)
     tried.effect = target.system.documents() != before
     yield tried

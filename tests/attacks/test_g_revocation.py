@@ -101,7 +101,7 @@ async def test_what_was_derived_outlives_what_it_came_from(target: Target) -> Tr
     exchanges = len(target.issuer.exchanges)
     body = {"request": "Summarise our incident reports."}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zerotrust.gate.REVOCATION_GRACE", 60)  # so that it is not cut off before
+        patch.setattr("zerotrust.lifetime.REVOCATION_GRACE", 60)  # so that it is not cut off before
         tried = await target.send(ORCHESTRATOR, target.issuer.token(jti="T1"), path="/tasks", body=body)
     tried.effect = len(target.issuer.exchanges) > exchanges
     yield tried.stopped_by("no-exchange-if-revoked")
@@ -182,7 +182,7 @@ class Streaming(Scene):
 async def streaming(folder: Path, issuer: Issuer, _kind: type[Service]) -> AsyncIterator[Streaming]:
     """One door, with little patience for last words."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zerotrust.gate.REVOCATION_GRACE", 0.05)
+        patch.setattr("zerotrust.lifetime.REVOCATION_GRACE", 0.05)
         scene = Streaming(folder, issuer)
         yield scene
         scene.door.close()

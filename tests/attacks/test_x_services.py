@@ -1,28 +1,34 @@
 """X. Services that a stranger builds with the library: plausible code, and a way past its gate."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from testkit import Issuer, guarded
+from testkit import Guarded, Issuer, guarded
 from testkit.issuer import ISSUER
-from testkit.wire import lifespan
-from tests.support.attack import Attempt, Scene, Tries, attack, reasons
+from testkit.wire import FOREVER, Wire, lifespan
+from tests.support.attack import Attempt, Scene, Tries, answering_with, attack, reasons
 from tests.support.bound import FRONTEND, OTHER, claims, serving
 from tests.support.existing_service import HERE, ROUTES, bearer, existing, plain_claims
 from tests.support.records import records
 from tests.support.system import registry
-from zerotrust import Callee, guard
-from zerotrust.decision import Decision, PolicyEngine, Reason, Resource
+from zerotrust import Callee, current_principal, guard, run_in_background
+from zerotrust.decision import Decision, Denied, PolicyEngine, Reason, Resource
+from zerotrust.hardening.in_flight import OF_A_PERSON
 from zerotrust.identity import Principal
 from zerotrust.routes import MutualTLS, Public, Routes, Scope
 from zerotrust.service import Service
+from zerotrust.spiffe.svid import Peer
 from zerotrust.standalone.any_issuer import ByScope
+from zerotrust.transport.egress import calling_with
 
 HEALTH: Routes = {("GET", "/health"): Public()}
 PAGES: Routes = {("POST", "/pages/publish"): Scope("page.write"), ("POST", "/pages/{page}"): Public(), **HEALTH}
@@ -279,3 +285,122 @@ async def test_a_client_without_a_certificate_named_as_anothers_workload(scene: 
 @attack(527, Scene)
 async def test_two_services_at_one_name(scene: Scene) -> Tries:
     yield await started(scene, calls={"a": Callee("https://x.test", OTHER), "b": Callee("https://x.test:1", FRONTEND)})
+
+
+def with_sessions() -> FastAPI:
+    """A protocol with sessions, as MCP had: a task that the first call begins runs what later calls send."""
+    app, sent, kept = FastAPI(openapi_url=None), asyncio.Queue[asyncio.Future[str]](), list[asyncio.Task[None]]()
+
+    async def session() -> None:
+        while True:
+            answer = await sent.get()
+            try:
+                answer.set_result(current_principal().subject)
+            except Denied as refusal:
+                answer.set_result(refusal.reason)
+
+    @app.post("/begin")
+    async def begin() -> None:
+        kept.append(asyncio.create_task(session()))
+
+    @app.post("/call")
+    async def call() -> str:
+        await sent.put(answer := asyncio.get_running_loop().create_future())
+        return str(await answer)
+
+    return app
+
+
+@attack(540, Scene)
+async def test_a_session_that_another_user_has_begun(scene: Scene) -> Tries:
+    issuer, journal = Issuer(registry()), scene.place / "journal.jsonl"
+    http = httpx.AsyncClient(transport=httpx.ASGITransport(issuer.app))
+    routes = {("POST", path): Scope("quote.read") for path in ("/begin", "/call")}
+    app = guard(with_sessions(), issuer=ISSUER, audience=HERE, routes=routes, journal=journal, http=http)
+    async with lifespan(app):
+        client = httpx.AsyncClient(transport=Wire({HERE: app}, Peer(None, FOREVER)), base_url=HERE)
+        await client.post("/begin", headers=bearer(issuer.token(**plain_claims(sub="alice"))))
+        answer = (await client.post("/call", headers=bearer(issuer.token(**plain_claims(sub="bob"))))).json()
+    yield Attempt(answer, succeeded=answer == "alice")
+
+
+@asynccontextmanager
+async def called_once(scene: Scene, act: Callable[[Service], Awaitable[object]]) -> AsyncIterator[Guarded]:
+    """A party, of which alice has made one call, which did this and has ended."""
+
+    def create_app(service: Service) -> ASGIApp:
+        app = service.app()
+
+        @app.post("/pages")
+        async def handler() -> None:
+            await act(service)
+
+        return service.guard(app, {("POST", "/pages"): Scope("page.write"), **HEALTH})
+
+    data, calls = Path(mkdtemp(dir=scene.place)), {"tool/prices": ["price.read"]}
+    async with guarded("agent/pages", create_app, data=data, scopes=["page.write"], calls=calls) as pages:
+        pages.apps[pages.service.addresses["tool/prices"]] = answering_with(200, b"{}")
+        assert (await pages.client(pages.token(scope="page.write price.read")).post("/pages")).status_code == 200
+        yield pages
+
+
+async def calls(service: Service) -> None:
+    await service.egress.http.get(f"{service.addresses['tool/prices']}/")
+
+
+@attack(541, Scene)
+async def test_a_task_that_outlives_its_call(scene: Scene) -> Tries:
+    acts: list[Callable[[Service], Awaitable[object]]] = [
+        lambda _: asyncio.to_thread(current_principal),
+        lambda service: service.exchange("tool/prices", "price.read"),
+        lambda service: service.usable(["page.write"]),
+        calls,
+    ]
+    ended, tasks = asyncio.Event(), list[asyncio.Task[object]]()
+
+    async def later(service: Service, act: Callable[[Service], Awaitable[object]]) -> object:
+        await ended.wait()
+        return await act(service)
+
+    async def begin(service: Service) -> None:
+        with calling_with(await service.exchange("tool/prices", "price.read")):
+            tasks.extend(asyncio.create_task(later(service, act)) for act in acts)
+
+    async with called_once(scene, begin):
+        ended.set()
+        for found in await asyncio.gather(*tasks, return_exceptions=True):
+            refused = isinstance(found, Denied) and found.reason is Reason.CALL_ENDED
+            yield Attempt("call_ended" if refused else "done", succeeded=not refused)
+
+
+@attack(542, Scene)
+async def test_work_in_the_background_that_outlives_its_caller(scene: Scene) -> Tries:
+    tasks = list[asyncio.Task[None]]()
+
+    async def begin(_service: Service) -> None:
+        tasks.append(await run_in_background("report", asyncio.Event().wait))
+
+    with patch("zerotrust.lifetime.REVOCATION_GRACE", 0.0):
+        for subject in ("user", "alice"), ("session", "session-1"):
+            async with called_once(scene, begin) as pages:
+                pages.revocations.change(1, subject, "a theft")
+                done, _ = await asyncio.wait(tasks[-1:], timeout=5)
+                tasks[-1].cancel()
+            yield Attempt("cut off" if done else "goes on", succeeded=not done)
+
+
+@attack(543, Scene)
+async def test_a_user_who_has_work_begun_without_end(scene: Scene) -> Tries:
+    tasks = list[asyncio.Task[None]]()
+
+    async def begin(_service: Service) -> None:
+        for _ in range(OF_A_PERSON + 1):
+            tasks.append(await run_in_background("report", asyncio.Event().wait))
+
+    try:
+        async with called_once(scene, begin):
+            yield Attempt("all of it begun", succeeded=True)
+    except AssertionError:
+        yield Attempt("refused", succeeded=len(tasks) >= OF_A_PERSON)
+    for task in tasks:
+        task.cancel()

@@ -8,15 +8,16 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import BackgroundTasks, FastAPI, UploadFile
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message
 
 from testkit import Issuer, principal
 from testkit.issuer import ISSUER
 from testkit.wire import lifespan
 from tests.support.existing_service import HERE, ROUTES, bearer, existing, plain_claims
-from zerotrust import guard
-from zerotrust.decision import Decision, Question, Reason, Resource
+from zerotrust import Scope, current_principal, guard
+from zerotrust.decision import Decision, Denied, Question, Reason, Resource
 from zerotrust.identity import Principal
 from zerotrust.standalone.any_issuer import STEPS, ByScope
 
@@ -152,7 +153,7 @@ def test_an_error_names_all_that_is_missing_with_its_repair(tmp_path: Path) -> N
         "issuer='http://issuer.test': its name is an https address",
         "audience='': write how tokens name this service",
         "GET /docs is served, and not in the table: FastAPI(openapi_url=None)",
-        "the handler of /slow must be async def",
+        "the handler of /slow is def, and its thread cannot be cut off: async def, or thread=True",
         "GET /quick is served, and not in the table: add a row",
     ):
         assert part in told
@@ -198,3 +199,63 @@ def test_the_steps_of_this_gate_are_these() -> None:
         *("path", "turn", "credentials", "verify", "note", "listed", "protocol", "decide_early"),
         *("limits", "body", "decide", "record", "count"),
     ]
+
+
+async def answered(issuer: Issuer, folder: Path, handler: Any, row: Scope, **sent: Any) -> httpx.Response:
+    """Send one request to a service with one handler; a page of another site may ask it, too."""
+    app, http = FastAPI(openapi_url=None), httpx.AsyncClient(transport=httpx.ASGITransport(issuer.app))
+    app.add_api_route("/quotes", handler, methods=["POST"])
+    how: dict[str, Any] = {"issuer": ISSUER, "audience": HERE, "journal": folder / "journal.jsonl", "http": http}
+    guarded = guard(app, routes={("POST", "/quotes"): row}, **how)
+    gate = CORSMiddleware(guarded, ["https://shop.example"], ["POST"])
+    async with lifespan(gate), httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url=HERE) as client:
+        return await client.request(
+            **{"method": "POST", "url": "/quotes", "headers": bearer(issuer.token(**plain_claims())), **sent}
+        )
+
+
+async def test_what_runs_after_the_answer_is_still_the_call(issuer: Issuer, tmp_path: Path) -> None:
+    whose = list[str]()
+
+    def handler(after: BackgroundTasks) -> str:
+        after.add_task(lambda: whose.append(current_principal().subject))
+        return current_principal().subject
+
+    answer = await answered(issuer, tmp_path, handler, Scope("quote.read", thread=True))
+
+    assert (answer.json(), whose) == ("alice", ["alice"])
+
+
+async def test_a_refusal_inside_a_librarys_exception_keeps_its_status(issuer: Issuer, tmp_path: Path) -> None:
+    async def handler() -> None:
+        raise RuntimeError("the model failed") from Denied(Reason.WOULD_WIDEN)
+
+    answer = await answered(issuer, tmp_path, handler, Scope("quote.read"))
+
+    assert (answer.status_code, answer.json()["reason"]) == (403, "would_widen")
+    assert "would_widen" in (tmp_path / "journal.jsonl").read_text()
+
+
+async def test_uploads_and_arrays_reach_a_handler_whose_row_says_so(issuer: Issuer, tmp_path: Path) -> None:
+    async def upload(file: UploadFile) -> int:
+        return len(await file.read())
+
+    async def add(numbers: list[int]) -> int:
+        return sum(numbers)
+
+    row = Scope("quote.read", raw_body=True, max_body=20_000)
+    large = await answered(issuer, tmp_path / "a", upload, row, files={"file": b"x" * 10_000})
+    array = await answered(issuer, tmp_path / "b", add, row, json=[1, 2])
+    other = await answered(issuer, tmp_path / "c", add, Scope("quote.read"), json=[1, 2])
+
+    assert (large.json(), array.json(), other.json()["reason"]) == (10_000, 3, "malformed_body")
+
+
+async def test_a_browser_may_ask_first_where_cors_is_around_the_gate(issuer: Issuer, tmp_path: Path) -> None:
+    async def handler() -> None:
+        """It is not reached."""
+
+    asks = {"origin": "https://shop.example", "access-control-request-method": "POST"}
+    answer = await answered(issuer, tmp_path, handler, Scope("quote.read"), method="OPTIONS", headers=asks)
+
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://shop.example")

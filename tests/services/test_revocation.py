@@ -27,12 +27,12 @@ def revoke(system: System, kind: Any = "user", name: str = "alice") -> None:
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A handler has all the time it wants for its last words, so that no test fails on a slow machine."""
-    monkeypatch.setattr("zerotrust.gate.REVOCATION_GRACE", 60)
+    monkeypatch.setattr("zerotrust.lifetime.REVOCATION_GRACE", 60)
 
 
 @pytest.fixture
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zerotrust.gate.REVOCATION_GRACE", 0.05)
+    monkeypatch.setattr("zerotrust.lifetime.REVOCATION_GRACE", 0.05)
 
 
 # between two steps of a task

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
@@ -24,7 +25,7 @@ from console import log, parties, stream
 from console.run import Runs
 from console.sessions import Session
 from testkit.issuer import ISSUER
-from testkit.wire import Wire, lifespan
+from testkit.wire import Wire, fresh_revocations, lifespan
 from tests.support.audit_log import Ledger
 from tests.support.audited import ledger_of
 from tests.support.ca import NO_CERTIFICATE
@@ -33,7 +34,8 @@ from tests.support.registry_authority import NAME as REGISTRY_NAME
 from tests.support.registry_authority import authority_in
 from tests.support.system import System, registry
 from zerotrust.audit.log_client import RemoteLedger
-from zerotrust.context import REQUEST, RequestContext
+from zerotrust.call import Call
+from zerotrust.context import REQUEST
 from zerotrust.registry.model import Registry
 
 CONSOLE, AT = "console", "https://console.localhost:8109"
@@ -202,7 +204,8 @@ def running(answer: bytes) -> Runs:
 
 async def answered(runs: Runs, session: Session) -> str:
     """Start a task, and return its trace as soon as there is an answer, kept or not."""
-    REQUEST.set(RequestContext())
+    gate = AsyncMock(revocations=fresh_revocations(), clock=lambda: 0.0)
+    REQUEST.set(Call(scope={}, receive=AsyncMock(), peer=NO_CERTIFICATE, principal=session.principal, gate=gate))
     trace = await runs.start(session, "Read.", None)
     while (run := runs.find(session, trace)) and run.sending:
         await asyncio.sleep(0)

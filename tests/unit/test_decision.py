@@ -1,6 +1,7 @@
 """What a refused caller sees: one answer for each reason, and no word that came from the caller."""
 
 from importlib import import_module
+from itertools import pairwise
 
 import pytest
 from starlette.exceptions import HTTPException
@@ -11,7 +12,8 @@ from tests.support.system import ROOT
 from zerotrust.decision import Denied, Reason, ReasonCode
 from zerotrust.dialect import Form
 from zerotrust.errors import ZeroTrustError
-from zerotrust.transport.responses import as_denied, headers_of, unwrap_group
+from zerotrust.routing import answer_in
+from zerotrust.transport.responses import as_denied, headers_of
 
 ALL: list[ReasonCode] = [*Reason, *RegistryReason, *ModelReason]
 
@@ -34,9 +36,24 @@ def test_a_refusal_says_its_detail_to_whoever_logs_it() -> None:
 
 def test_a_group_is_answered_as_one_refusal_where_it_has_nothing_else() -> None:
     refusal, bug = Denied(Reason.EXPIRED), ValueError()
-    assert unwrap_group(ExceptionGroup("", [ExceptionGroup("", [refusal, HTTPException(404)])])) is refusal
-    assert unwrap_group(mixed := ExceptionGroup("", [refusal, bug])) is mixed
+    assert answer_in(ExceptionGroup("", [ExceptionGroup("", [refusal, HTTPException(404)])])) is refusal
+    assert answer_in(ExceptionGroup("", [refusal, bug])) is None
     assert as_denied(bug).reason is Reason.FAILED
+
+
+def test_a_refusal_that_a_librarys_exception_was_raised_from_is_the_answer_and_nothing_else_is() -> None:
+    def raised(*chain: Exception) -> Exception:
+        for error, cause in pairwise(chain):
+            error.__cause__ = cause
+        return chain[0]
+
+    refusal = Denied(Reason.WOULD_WIDEN)
+    assert answer_in(raised(RuntimeError(), ValueError(), refusal)) is refusal
+    assert answer_in(raised(RuntimeError(), ExceptionGroup("", [raised(OSError(), refusal)]))) is refusal
+    assert answer_in(raised(RuntimeError(), HTTPException(404))) is None
+    bug = KeyError()
+    bug.__context__ = refusal  # raised while it was handled
+    assert answer_in(bug) is None
 
 
 def test_every_exception_of_the_library_has_one_root() -> None:

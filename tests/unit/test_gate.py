@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import logging
 import re
+import threading
 import tracemalloc
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
@@ -13,6 +15,7 @@ from typing import Any, cast
 
 import orjson
 import pytest
+from starlette.concurrency import run_in_threadpool
 from starlette.types import Message, Receive, Send
 from starlette.types import Scope as HttpScope
 
@@ -20,14 +23,16 @@ from tests.support.ca import workload
 from tests.support.door import NOW, Door, Reply, for_the_tool, tool_call
 from tests.support.issuer import Issuer
 from tests.support.pdp import engine
+from tests.support.waiting import until
 from zerotrust.audit.counts import IN_FULL
 from zerotrust.audit.event_types import Request
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.call import Call
-from zerotrust.context import REQUEST, Span
+from zerotrust.context import REQUEST, Span, current_principal
 from zerotrust.decision import Decision, Denied, PolicyEngine, Reason
 from zerotrust.dialect import PLAIN
 from zerotrust.hardening.in_flight import OF_A_PARTY, OF_A_PERSON, OF_A_USER
+from zerotrust.lifetime import run_in_background
 from zerotrust.routes import MAX_BODY, MAX_MESSAGE, MAX_PUBLIC_BODY, MAX_TEXT, MutualTLS, Public, Routes, Scope
 from zerotrust.sealing import Notary
 from zerotrust.tool.mcp_tools import ERA
@@ -513,6 +518,115 @@ async def test_a_handler_that_goes_on_after_it_was_cut_off_sends_nothing_more_an
     assert [message["type"] for message in reply.messages] == [HEAD["type"]]
     assert sent
     assert [record["reason"] for record in door.records] == [Reason.GRANTED, Reason.EXPIRED]
+
+
+async def test_a_call_that_is_cut_off_has_no_caller_any_more_while_the_refusal_is_sent(
+    door: Door, issuer: Issuer
+) -> None:
+    seen: list[object] = []
+
+    async def handler(_scope: HttpScope, _receive: Receive, _send: Send) -> None:
+        seen.append(current_principal().subject)
+        await asyncio.Event().wait()
+
+    async def on_sent(_message: Message) -> None:
+        with pytest.raises(Denied, match="call_ended"):
+            current_principal()
+        with pytest.raises(Denied, match="call_ended"):
+            await run_in_background("late", asyncio.Event().wait)
+        seen.append("refused")
+
+    door.handler = handler
+    door.clock.now = NOW + 59.95
+    await door.ask(issuer.token(), on_sent=on_sent)
+
+    assert seen == ["alice", "refused", "refused"]
+
+
+@pytest.mark.parametrize(
+    ("now", "raised", "told"),
+    [(NOW, None, "complete"), (NOW, FAILS, "failed"), (NOW + 59.95, None, "expired: while it was being used")],
+)
+async def test_work_in_the_background_keeps_its_caller_and_ends_with_the_token_and_the_log_says_how(
+    door: Door, issuer: Issuer, caplog: pytest.LogCaptureFixture, now: float, raised: Exception | None, told: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    answered, whose, tasks = asyncio.Event(), list[str](), list[asyncio.Task[None]]()
+
+    async def work() -> None:
+        await answered.wait()
+        whose.append(current_principal().subject)
+        if raised:
+            raise raised
+        if now > NOW:
+            await asyncio.Event().wait()
+
+    async def handler(_scope: HttpScope, _receive: Receive, send: Send) -> None:
+        tasks.append(await run_in_background("report", work))
+        for message in HEAD, BODY:
+            await send(message)
+
+    door.handler, door.clock.now = handler, now
+    assert (await door.ask(issuer.token())).status == 200
+    held = dict(door.gate.of_users._held)
+    answered.set()
+    await tasks[0]
+
+    assert whose == ["alice"]
+    assert caplog.messages[-1] == f"in the background: report: {told}"
+    assert (sum(held.values()), door.gate.of_users._held) == (1, {})
+
+
+async def test_work_that_is_refused_for_all_takes_nothing_of_its_users_share(
+    door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def handler(_scope: HttpScope, _receive: Receive, send: Send) -> None:
+        monkeypatch.setattr("zerotrust.checks.OF_A_PARTY", 1)
+        with pytest.raises(Denied, match="busy"):
+            await run_in_background("report", asyncio.Event().wait)
+        for message in HEAD, BODY:
+            await send(message)
+
+    door.handler = handler
+    assert (await door.ask(issuer.token())).status == 200
+    assert not door.gate.of_users._held
+
+
+async def test_a_thread_that_is_cut_off_goes_on_without_a_caller_and_counts_as_under_way_until_its_end(
+    tmp_path: Path, issuer: Issuer
+) -> None:
+    go_on, found = threading.Event(), list[str]()
+
+    def blocking() -> None:
+        found.append(current_principal().subject)
+        go_on.wait(60)
+        try:
+            current_principal()
+        except Denied as refusal:
+            found.append(refusal.reason)
+
+    async def handler(_scope: HttpScope, _receive: Receive, send: Send) -> None:
+        await run_in_threadpool(blocking)
+        await send(HEAD)
+
+    door = Door(tmp_path, issuer, routes={("POST", "/tasks"): Scope("task.run", thread=True)}, handler=handler)
+    door.clock.now = NOW + 59.95
+    reply = await door.ask(issuer.token())
+    held = dict(door.gate.of_users._held)
+    go_on.set()
+    await until(lambda: not door.gate.of_users._held)
+
+    assert (reply.reason, [*held.values()]) == (Reason.EXPIRED, [1])
+    assert found == ["alice", Reason.CALL_ENDED]
+    door.close()
+
+
+async def test_work_needs_a_caller(door: Door) -> None:
+    async def handler(_scope: HttpScope, _receive: Receive, _send: Send) -> None:
+        await run_in_background("report", asyncio.Event().wait)
+
+    door.handler = handler
+    assert (await door.ask(method="GET", path="/health")).reason == Reason.FAILED
 
 
 # shares

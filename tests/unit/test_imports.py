@@ -109,7 +109,7 @@ LAYERS = [
     {"issuer"},
     {"transport"},
     {"call", "decider", "app"},
-    {"sealing"},
+    {"sealing", "lifetime"},
     {"checks"},
     {"gate"},
     {"service", "standalone"},

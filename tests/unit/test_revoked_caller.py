@@ -76,7 +76,7 @@ class Handler:
 
 @pytest.fixture
 def no_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zerotrust.gate.REVOCATION_GRACE", 0.0)
+    monkeypatch.setattr("zerotrust.lifetime.REVOCATION_GRACE", 0.0)
 
 
 def reasons(door: Door) -> list[str]:
@@ -86,7 +86,7 @@ def reasons(door: Door) -> list[str]:
 async def test_one_that_hangs_is_refused_and_ended_once_the_moment_is_over(
     door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("zerotrust.gate.REVOCATION_GRACE", 0.05)
+    monkeypatch.setattr("zerotrust.lifetime.REVOCATION_GRACE", 0.05)
     handler = Handler(door)
 
     reply = await door.ask(issuer.token())

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from functools import partial, wraps
 from inspect import isclass
 from pathlib import Path
@@ -204,8 +204,23 @@ def test_a_handler_that_runs_in_a_thread_is_refused_for_nobody_could_end_it(serv
     if served in ENDED:
         assert RouteTable({("GET", "/slow"): READ}, app).find(asked("GET", "/slow")).requires == READ
     else:
-        with pytest.raises(ValueError, match="the handler of /slow must be async def"):
+        with pytest.raises(ValueError, match="the handler of /slow is def, and its thread cannot be cut off"):
             RouteTable({("GET", "/slow"): READ}, app)
+        row = replace(READ, thread=True)
+        assert RouteTable({("GET", "/slow"): row}, app).find(asked("GET", "/slow")).requires == row
+
+
+def test_what_cannot_be_guarded_is_named() -> None:
+    other: Any = handler
+    with pytest.raises(ValueError, match=r'guard Starlette\(routes=\[Mount\("/", app\)\]\)'):
+        RouteTable({}, other)
+    text: Any = "quote.read"
+    with pytest.raises(ValueError, match=r"\('GET', '/'\): write Scope\('quote.read'\)"):
+        RouteTable({("GET", "/"): text}, app_of())
+    app = app_of()
+    RouteTable({}, app)
+    with pytest.raises(AttributeError, match="add all routes before the app is guarded, and none in its lifespan"):
+        app.add_api_route("/late", handler)
 
 
 def test_the_pages_that_fastapi_adds_must_be_in_the_table_as_well_and_each_row_must_be_served() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import httpx2
 
-from zerotrust.context import REQUEST
+from zerotrust.context import current_request
 from zerotrust.decision import BEGUN, Decision, Denied, Reason
 from zerotrust.dialect import Form
 from zerotrust.hardening.pools import Connections, MCPConnections, origin
@@ -207,7 +207,7 @@ class EgressClients:
         if not (status := self._revocations.check_peer(party)):  # control: no-call-to-suspended-peer
             raise Denied(status.reason, status.detail)
         request.headers["authorization"] = f"Bearer {token.value}"
-        request.headers["traceparent"] = REQUEST.get().span.traceparent
+        request.headers["traceparent"] = current_request().span.traceparent
         if calls := current_calls():
             noted = calls.note_call(token.audience, token.token_id, await request.aread())
             request.extensions = {**request.extensions, _CALL: noted}

@@ -82,13 +82,6 @@ async def cut_off(refusal: Denied, trace_id: str, send: Send, *, first: Message)
         await send({"type": "http.response.body", "body": event, "more_body": False})
 
 
-def unwrap_group(error: Exception) -> Exception:
-    """Return the first of a group of handlers' answers, as a task group raises it; of any other error, itself."""
-    while isinstance(error, ExceptionGroup) and error.split((Denied, HTTPException))[1] is None:  # it has nothing else
-        error = error.exceptions[0]
-    return error
-
-
 def as_denied(error: Exception) -> Denied:
     """Return the refusal for what a handler or its framework raised, whose text would quote the caller or code."""
     if isinstance(error, Denied):
