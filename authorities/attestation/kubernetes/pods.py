@@ -16,7 +16,7 @@ PODS = "https://kubernetes.default.svc/api/v1/namespaces/zero-trust/pods"
 OWN = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 NAMES_ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 SECONDS_FOR_THE_API_SERVER = 3
-"""Seconds until the API server has to answer; no other container is examined meanwhile."""
+"""Seconds until the API server has to answer.  The next container is examined after that."""
 MOST_PODS = 20
 """Pods of one account that are read: a party has one, and two while it is replaced.  One can be 256 KiB long."""
 _POD = re.compile(r"pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})")
