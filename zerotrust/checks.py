@@ -4,6 +4,7 @@ Each step refuses a call by raising `Denied`, or prepares what later steps, the 
 `# control: id` marks what a test takes away, to show that the attack then succeeds (docs/reference/attacks.md).
 """
 
+import logging
 from asyncio import sleep
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from zerotrust.audit.counts import CallCounter
+from zerotrust.audit.forms import sanitize
 from zerotrust.audit.recorder import Recorder
 from zerotrust.call import Call
 from zerotrust.clock import NonDecreasingClock
@@ -25,6 +27,8 @@ from zerotrust.routes import UNLISTED, Need
 from zerotrust.routing import RouteTable, routed_by
 from zerotrust.token_validation import Expected, TokenCache, Verifier, verify_token
 from zerotrust.transport import requests
+
+log = logging.getLogger(__name__)
 
 PUBLIC, CERTIFICATE, TOKEN = frozenset({"nothing"}), frozenset({"certificate"}), frozenset({"token"})
 """Routes, by the credential that they require."""
@@ -265,7 +269,9 @@ class Checks:
         """Record or count a refusal.  Return it, or, in its place, the refusal that it cannot be recorded."""
         decision = Decision(allowed=False, reason=refusal.reason, detail=refusal.detail)
         if call.principal is None and not call.by_certificate:
-            self.counter.count(call.origin, refusal.reason)
+            if self.counter.count(call.origin, refusal.reason) and refusal.reason.error == "invalid_token":
+                detail, trace = sanitize(refusal.detail), call.span.trace_id
+                log.warning("a token is refused: %s: %s (trace %s)", refusal.reason, detail or "-", trace)
         elif self.repeated(call, refusal.reason):
             pass
         elif call.principal is None:

@@ -30,7 +30,7 @@ class Dialect:
             raise Denied(Reason.UNSUPPORTED_CONTENT, b", ".join(given).decode("latin-1"))
 
 
-_ALGORITHMS = " ".join(algorithm for algorithm, _ in KEYS.values())
+_ALGORITHMS = " ".join(name for names, _ in KEYS.values() for name in names)
 BEARER, DPOP = 'Bearer realm="zero-trust"', f'DPoP realm="zero-trust", algs="{_ALGORITHMS}"'
 """The challenges for callers with and without a certificate (RFC 6750 section 3, RFC 9449 section 7.1)."""
 

@@ -18,15 +18,17 @@ from zerotrust.decision import Denied, Reason
 from zerotrust.identity import UnverifiedToken
 from zerotrust.limits.strict_json import strict_object
 
-KEYS = {("EC", "P-256"): ("ES256", ("x", "y")), ("OKP", "Ed25519"): ("EdDSA", ("x",))}
-"""For each type and curve of a key: the algorithm of its proofs, and its members (RFC 7518 section 6.2, RFC 8037)."""
+KEYS = {("EC", "P-256"): (["ES256"], ("x", "y")), ("OKP", "Ed25519"): (["EdDSA", "Ed25519"], ("x",))}
+"""For each type and curve of a key: the names of the algorithm of its proofs (RFC 9864), and the key's members (RFC
+7518 section 6.2, RFC 8037)."""
 LIFE, AHEAD = 30, 5
 """Seconds for which a proof is good, and by which the client's clock may be ahead of ours."""
 MAX_OF_A_USER, MAX_OF_ALL = 5_000, 100_000
 """Used proofs that are remembered from `LIFE + AHEAD` seconds: of a user, 140 a second; and of all, in about 25 MB."""
 
 
-_jws = jwt.PyJWS([algorithm for algorithm, _ in KEYS.values()])
+_jws = jwt.PyJWS(["ES256", "EdDSA"])
+_jws.register_algorithm("Ed25519", jwt.algorithms.OKPAlgorithm())
 
 
 class _Claims(BaseModel):
@@ -71,16 +73,17 @@ def check_proof(  # noqa: PLR0913 - a request, and when
     try:
         header = strict_object(base64url_decode(proof.split(".", 1)[0]))
         public = header["jwk"]
-        algorithm, members = KEYS[public["kty"], public["crv"]]
+        names, members = KEYS[public["kty"], public["crv"]]
         if header["typ"] != "dpop+jwt":  # control: proof-type
             raise ValueError("typ")
         if "d" in public:  # control: proof-key-public
             raise ValueError("a private key")
         if thumbprint(public) != key:  # control: proof-key-of-token
             raise ValueError("another key than the token's")
-        verifying = jwt.PyJWK({name: public[name] for name in ("kty", "crv", *members)}, algorithm)
-        # PyJWT compares `alg` with this one algorithm, and refuses `crit` (RFC 7515 section 4.1.11).
-        signed = _jws.decode(proof, verifying, algorithms=[algorithm])  # control: proof-signature
+        shown = {name: public[name] for name in ("kty", "crv", *members)}
+        verifying = _jws.get_algorithm_by_name(names[0]).from_jwk(shown)
+        # PyJWT compares `alg` with these names, and refuses `crit` (RFC 7515 section 4.1.11).
+        signed = _jws.decode(proof, verifying, algorithms=names)  # control: proof-signature
         claims = _Claims.model_validate(strict_object(signed))
         place = _place(claims.htu)
     except (jwt.PyJWTError, ValidationError, KeyError, TypeError, ValueError) as error:

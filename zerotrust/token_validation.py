@@ -125,7 +125,7 @@ def key_id(token: UnverifiedToken, *, typ: str = "at+jwt") -> str:
         raise Denied(Reason.FORBIDDEN_HEADER, ", ".join(sorted(header.keys() - KNOWN_HEADERS)))
     # (4) The same key signs access, ID and logout tokens; none may be taken for another (RFC 9068 section 4).
     if _media_type(header.get("typ")) != typ:  # control: token-type
-        raise Denied(Reason.WRONG_TYPE)
+        raise Denied(Reason.WRONG_TYPE, f"it is of the type {header.get('typ')}, and not {typ}")
     if not isinstance(kid := header.get("kid"), str):
         raise Denied(Reason.UNKNOWN_KEY, "no key is named")
     return kid
@@ -152,7 +152,7 @@ def verify_token(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expecte
         raise Denied(Reason.ISSUER_MISMATCH)
     # (8) A second audience could replay the token here.
     if claims.aud not in (expected.audience, [expected.audience]):  # control: token-audience
-        raise Denied(Reason.AUDIENCE_MISMATCH)
+        raise Denied(Reason.AUDIENCE_MISMATCH, f"it is for {claims.aud}, and this is {expected.audience}")
     # A party that operates here is the subject of its own tokens (RFC 9068 section 2.2); otherwise a workload never is
     # one (RFC 9700 section 4.15).
     itself = claims.sub == claims.azp and claims.azp in expected.operating

@@ -223,12 +223,14 @@ async def test_another_engine_that_permits_what_no_scope_does(scene: Scene) -> T
     yield await sent(scene, engine=Anything(), scope="")
 
 
-async def presented(scene: Scene, peer: str, *, inactive: bool = False, chains: bool = True, **changed: Any) -> Attempt:
+async def presented(
+    scene: Scene, peer: str, *, inactive: bool = False, chain_claim: str | None = "act", **changed: Any
+) -> Attempt:
     """Present a token with these claims at a service that is bound to workloads."""
     issuer, folder = Issuer(registry()), Path(mkdtemp(dir=scene.place))
     token = issuer.token(**claims(jti="one", **changed))
     issuer.inactive |= {"one"} if inactive else set()
-    async with serving(issuer, folder, chains=chains) as ask:
+    async with serving(issuer, folder, chain_claim=chain_claim) as ask:
         answer = await ask(token, peer)
     found = reasons(records(folder / "journal.jsonl", by_certificate=True))
     reason = answer.json().get("reason", "")
@@ -249,7 +251,7 @@ async def test_a_token_that_its_issuer_has_ended(scene: Scene) -> Tries:
 @attack(522, Scene)
 async def test_a_token_of_an_agent_where_none_may_act(scene: Scene) -> Tries:
     for actor in "shop", FRONTEND:
-        yield await presented(scene, FRONTEND, chains=False, act={"sub": actor})
+        yield await presented(scene, FRONTEND, chain_claim=None, act={"sub": actor})
 
 
 @attack(523, Scene)
@@ -404,3 +406,12 @@ async def test_a_user_who_has_work_begun_without_end(scene: Scene) -> Tries:
         yield Attempt("refused", succeeded=len(tasks) >= OF_A_PERSON)
     for task in tasks:
         task.cancel()
+
+
+@attack(544, Scene)
+async def test_a_token_of_an_agent_in_another_claim(scene: Scene) -> Tries:
+    for actor in {"sub": "agent"}, {}:
+        yield await sent(scene, zt_act=actor)
+        yield await presented(scene, FRONTEND, zt_act=actor)
+        yield await presented(scene, FRONTEND, chain_claim=None, zt_act=actor)
+        yield await presented(scene, FRONTEND, chain_claim="zt_act", act=actor)

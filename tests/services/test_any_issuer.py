@@ -16,9 +16,11 @@ from testkit import Issuer, principal
 from testkit.issuer import ISSUER
 from testkit.wire import lifespan
 from tests.support.existing_service import HERE, ROUTES, bearer, existing, plain_claims
-from zerotrust import Scope, current_principal, guard
+from zerotrust import Scope, checks, current_principal, guard
+from zerotrust.audit.counts import IN_THE_LOG
 from zerotrust.decision import Decision, Denied, Question, Reason, Resource
 from zerotrust.identity import Principal
+from zerotrust.standalone import bound_service
 from zerotrust.standalone.any_issuer import STEPS, ByScope
 
 
@@ -85,6 +87,33 @@ async def test_a_claim_that_is_missing_or_wrong_is_named_in_the_journal(
         answer = await client.get("/quotes/tea", headers=bearer(issuer.token(**plain_claims(**changed))))
 
     assert answer.json()["reason"] == "bad_claim"
+
+
+@pytest.mark.parametrize(
+    ("header", "changed", "logged"),
+    [
+        ({"typ": "JWT"}, {}, "wrong_type: it is of the type JWT"),
+        ({}, {"aud": None}, "bad_claim: aud"),
+        ({}, {"sub": None}, "bad_claim: sub"),
+        ({}, {"aud": "account"}, f"audience_mismatch: it is for account, and this is {HERE}"),
+    ],
+)
+async def test_a_realm_that_is_set_up_wrongly_is_named_in_the_log_with_the_trace(
+    header: dict[str, Any],
+    changed: dict[str, Any],
+    logged: str,
+    issuer: Issuer,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    token = issuer.token(header=header, **plain_claims(**changed))
+    async with serving(issuer, tmp_path) as client:
+        answers = [await client.get("/quotes/tea", headers=bearer(token)) for _ in range(IN_THE_LOG + 5)]
+
+    said = [record.getMessage() for record in caplog.records if record.name == "zerotrust.checks"]
+    assert logged in said[0]
+    assert answers[0].json()["trace_id"] in said[0]
+    assert len(said) < len(answers)
 
 
 async def test_keycloaks_name_of_the_client_is_taken_as_well(issuer: Issuer, tmp_path: Path) -> None:
@@ -194,11 +223,18 @@ async def test_what_the_app_has_at_its_start_its_handlers_have(tmp_path: Path) -
     assert state == {"database": "here"}
 
 
-def test_the_steps_of_this_gate_are_these() -> None:
-    assert [step.id for step in STEPS] == [
-        *("path", "turn", "credentials", "verify", "note", "listed", "protocol", "decide_early"),
-        *("limits", "body", "decide", "record", "count"),
-    ]
+NOT_TAKEN = {
+    "rung 1": {"peer", "workload", "bind", "prove", "revoked", "introspect"},
+    "rung 2": {"revoked"},
+}
+"""The steps of a party that each rung leaves out.  Somebody has to decide about a new step: here, or in its list."""
+
+
+@pytest.mark.parametrize(("rung", "steps"), [("rung 1", STEPS), ("rung 2", bound_service.STEPS)])
+def test_each_step_of_a_party_is_taken_at_a_rung_or_left_out_by_name(rung: str, steps: tuple[checks.Step, ...]) -> None:
+    taken = [step.id for step in steps]
+
+    assert taken == [step.id for step in checks.STEPS if step.id not in NOT_TAKEN[rung]]
 
 
 async def answered(issuer: Issuer, folder: Path, handler: Any, row: Scope, **sent: Any) -> httpx.Response:

@@ -94,13 +94,14 @@ def chain_of(*actors: str) -> dict[str, Any]:
     return act
 
 
-async def test_the_chain_of_actors_is_read_where_it_is_expected(issuer: Issuer, tmp_path: Path) -> None:
-    async with serving(issuer, tmp_path, chains=True) as ask:
-        answer = await ask(issuer.token(**claims(act=CHAIN)))
-        by_id = await ask(issuer.token(**claims(act=chain_of(FRONTEND))))
+@pytest.mark.parametrize("claim", ["act", "zt_act"])
+async def test_the_chain_of_actors_is_read_where_it_is_expected(claim: str, issuer: Issuer, tmp_path: Path) -> None:
+    async with serving(issuer, tmp_path, chain_claim=claim) as ask:
+        answer = await ask(issuer.token(**claims(**{claim: CHAIN})))
+        by_id = await ask(issuer.token(**claims(**{claim: chain_of(FRONTEND)})))
     records = (tmp_path / "journal.jsonl").read_text().splitlines()
-    async with serving(issuer, tmp_path / "other", chains=False) as ask:
-        refused = await ask(issuer.token(**claims(act=CHAIN)))
+    async with serving(issuer, tmp_path / "other", chain_claim=None) as ask:
+        refused = await ask(issuer.token(**claims(**{claim: CHAIN})))
 
     assert (answer.status_code, by_id.status_code, refused.json()["reason"]) == (200, 200, "bad_claim")
     caller = json.loads(records[0])["event"]["data"]["principal"]
@@ -119,7 +120,7 @@ async def test_the_chain_of_actors_is_read_where_it_is_expected(issuer: Issuer, 
 async def test_a_chain_that_is_wrong_is_refused(
     reason: str, act: dict[str, Any], issuer: Issuer, tmp_path: Path
 ) -> None:
-    async with serving(issuer, tmp_path, chains=True) as ask:
+    async with serving(issuer, tmp_path, chain_claim="act") as ask:
         answer = await ask(issuer.token(**claims(act=act)))
 
     assert answer.json()["reason"] == reason
@@ -145,10 +146,10 @@ async def test_over_mutual_tls_a_service_calls_the_next_one_as_the_users_agent(
             return (await http.get(f"{there}/stock")).json()
 
     async with AsyncExitStack() as running:
-        other = bound(issuer, audience=STOCK, callers={QUOTES: QUOTES}, chains=True)
+        other = bound(issuer, audience=STOCK, callers={QUOTES: QUOTES}, chain_claim="act")
         with identified(ca, "tool/documents"):
             there = await listening(running, other, stock, tmp_path / "stock")
-        quotes = bound(issuer, chains=True, calls={STOCK: Callee(there, STOCK)})
+        quotes = bound(issuer, chain_claim="act", calls={STOCK: Callee(there, STOCK)})
         with identified(ca, "agent/reader"):
             here = await listening(running, quotes, app, tmp_path / "quotes")
         connections = Connections(Directory({here: "localhost"}, {"localhost": QUOTES}), ca.svid("", ids=[FRONTEND]))
@@ -192,7 +193,7 @@ async def test_a_renewed_identity_is_shown_and_one_token_without_a_chain_is_not_
             renewals.append(call)
 
     first, second = (ca.svid("agent/reader", dns="localhost") for _ in range(2))
-    quotes = bound(issuer, chains=True, calls={STOCK: Callee("https://localhost:1", STOCK)})
+    quotes = bound(issuer, chain_claim="act", calls={STOCK: Callee("https://localhost:1", STOCK)})
     issuer.chain_claim = "zt_act"  # which nobody reads here
     async with AsyncExitStack() as running:
         with patch.object(bound_service, "Workload", lambda: Renewed(first)):

@@ -89,7 +89,7 @@ async def rung_1(folder: Path, memory: Issuer, **real: Any) -> Made:
 async def rung_2(folder: Path, issuer: Issuer) -> Made:
     """A service that is bound to workloads."""
     caller, svid = issuer.registry.id(CALLER), the_ca().svid(PARTY)
-    service = bound(issuer, callers={caller: caller}, chains=True)
+    service = bound(issuer, callers={caller: caller}, chain_claim="act")
     with (
         patch.dict(DOORS, {PARTY: Door("/v1/quotes", {}, (CALLER,), "quote.write")}, clear=True),
         patch.object(bound_service, "Workload", lambda: Workload(svid)),

@@ -333,7 +333,7 @@ async def test_a_caller_without_a_certificate_is_told_to_prove_its_key(
     reply = await door.ask(headers=given)
 
     challenge = reply.headers["www-authenticate"].replace(', scope="task.run"', "")
-    assert (reply.status, challenge) == (401, f'DPoP realm="zero-trust", algs="ES256 EdDSA"{error}')
+    assert (reply.status, challenge) == (401, f'DPoP realm="zero-trust", algs="ES256 EdDSA Ed25519"{error}')
     assert ("advice" in reply.json()) is (reply.reason == Reason.UNSUPPORTED_SCHEME)
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 from typing import Any
 
 import jwt
@@ -69,10 +70,13 @@ def test_an_address_is_the_same_however_it_is_spelled() -> None:
         assert checked(made(htu=named)).id == "proof-1"
 
 
-def test_ed25519_does_as_well() -> None:
+@pytest.mark.parametrize("name", ["EdDSA", "Ed25519"])
+def test_ed25519_does_as_well(name: str) -> None:
     key = ed25519.Ed25519PrivateKey.generate()
     public = jwt.algorithms.OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
-    proof = made({"alg": "EdDSA", "jwk": public | {"kid": "mine", "use": "sig"}}, key=key)
+    jws, header = jwt.PyJWS(), {"typ": "dpop+jwt", "jwk": public | {"kid": "mine", "use": "sig"}}
+    jws.register_algorithm("Ed25519", jwt.algorithms.OKPAlgorithm())
+    proof = jws.encode(json.dumps(CLAIMS).encode(), key, name, header)
 
     assert checked(proof, key=thumbprint(public)).id == "proof-1"
 

@@ -26,6 +26,9 @@ OF_SUSPENDED = 60
 MAX_PEERS = 1000
 """Callers that are counted apart within a second; the rest are counted together."""
 
+IN_THE_LOG = 10
+"""Refusals before verification that the log shows within a second, each with its detail; the rest are only counted."""
+
 IN_FULL = 3
 """Refusals that are recorded in full within a second, with the same subject, party, peer, reason and route; and calls
 by the same certificate at the same route."""
@@ -52,12 +55,17 @@ class CallCounter:
         self._later: asyncio.TimerHandle | None = None
         """Writes the count of `_suspended`."""
 
-    def count(self, origin: str, reason: str) -> None:
-        """Count a call of a caller that was not verified; the count is written within `interval` seconds."""
+    def count(self, origin: str, reason: str) -> bool:
+        """Count a call of a caller that was not verified; the count is written within `interval` seconds.
+
+        Return whether it is among the first, whose details the log has room for.
+        """
         self._begin()
+        first = self._unverified.total() < IN_THE_LOG  # control: details-bounded
         if (origin, reason) not in self._unverified and len(self._unverified) >= MAX_PEERS:
             origin = "others"
         self._unverified[origin, reason] += 1
+        return first
 
     def count_verified(self, subject: str | None, party: str | None, peer: str | None, reason: str, route: str) -> bool:
         """Count a call of a verified caller.  Return True if the count is enough, False to record the call in full.

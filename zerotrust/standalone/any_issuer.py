@@ -63,6 +63,15 @@ class Claims(BaseModel):
     cnf: Any = None
     zt_cnf: Any = None
     act: Any = None
+    zt_act: Any = None
+
+    def chain(self, claim: str | None) -> Any:
+        """Return the chain of actors that this claim has.  Raises `Denied` if another claim has one."""
+        chains = {"act": self.act, "zt_act": self.zt_act}
+        found = chains.pop(claim, None) if claim else None
+        if any(other is not None for other in chains.values()):  # control: delegated-token-refused
+            raise Denied(Reason.BAD_CLAIM, f"{' or '.join(chains)}: an agent acts for the user, and none may here")
+        return found
 
     def check(self, token: UnverifiedToken, expected: Expected, now: float) -> Principal:
         """Return the caller that these claims of `token` describe, if they are valid here (RFC 9068 section 4).
@@ -71,10 +80,10 @@ class Claims(BaseModel):
         epoch.  Raises `Denied`.
         """
         if self.iss != expected.issuer:  # control: any-issuer
-            raise Denied(Reason.ISSUER_MISMATCH)
+            raise Denied(Reason.ISSUER_MISMATCH, f"its issuer is {self.iss}, and not {expected.issuer}")
         audiences = [self.aud] if isinstance(self.aud, str) else self.aud
         if expected.audience not in audiences:  # control: any-issuer-audience
-            raise Denied(Reason.AUDIENCE_MISMATCH)
+            raise Denied(Reason.AUDIENCE_MISMATCH, f"it is for {self.aud}, and this is {expected.audience}")
         named = {self.client_id, self.azp} - {None}
         if len(named) != 1:  # control: any-issuer-one-client
             raise Denied(Reason.BAD_CLAIM, "client_id")
@@ -104,8 +113,7 @@ def verify_any(token: UnverifiedToken, *, key: RSAPublicKey, expected: Expected,
     claims = signed_claims(token, key, Claims)
     if claims.cnf is not None or claims.zt_cnf is not None:  # control: bound-token-refused
         raise Denied(Reason.NOT_BOUND, "a token with a key, and nothing here takes its proof")
-    if claims.act is not None:  # control: delegated-token-refused
-        raise Denied(Reason.BAD_CLAIM, "act: somebody acts for the user, and nothing here decides about that")
+    claims.chain(None)
     return claims.check(token, expected, now)
 
 
@@ -116,12 +124,18 @@ async def credentials(gate: Checks, call: Call) -> None:  # noqa: ARG001 - a ste
 
 
 _EVERY = {step.id: step for step in checks.STEPS}
-STEPS = (
-    *(_EVERY[id_] for id_ in ("path", "turn")),
+
+
+def listed(*steps: str | Step) -> tuple[Step, ...]:
+    """Return the steps of a rung: its own, and those of every party that are named here, so that it gets no other."""
+    return tuple(_EVERY[step] if isinstance(step, str) else step for step in steps)
+
+
+STEPS = listed(
+    *("path", "turn"),
     Step(credentials, TOKEN, *checks.CREDENTIAL_REASONS),
     Step(Checks.verify, TOKEN, *_EVERY["verify"].reasons, Reason.NOT_BOUND),
-    *(_EVERY[id_] for id_ in ("note", "listed", "protocol", "decide_early")),
-    *(_EVERY[id_] for id_ in ("limits", "body", "decide", "record", "count")),
+    *("note", "listed", "protocol", "decide_early", "limits", "body", "decide", "record", "count"),
 )
 """The steps of this gate.  It lacks those that need a certificate, a proof, the registry's news, or a client of its
 own: peer, workload, bind, prove, revoked and introspect."""

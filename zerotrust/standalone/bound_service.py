@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import httpx
@@ -23,7 +24,6 @@ import uvloop
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from starlette.applications import Starlette
 
-from zerotrust import checks
 from zerotrust.app import refusing
 from zerotrust.audit.journal import Journal
 from zerotrust.audit.recorder import Recorder
@@ -46,15 +46,18 @@ from zerotrust.routing import RouteTable
 from zerotrust.spiffe.svid import SPIFFE_ID
 from zerotrust.spiffe.tls import server_context, use_svid
 from zerotrust.spiffe.workload import Workload
-from zerotrust.standalone.any_issuer import FRESHNESS, Claims, NoneKnown, check_issuer, within_scopes
+from zerotrust.standalone.any_issuer import FRESHNESS, Claims, NoneKnown, check_issuer, listed, within_scopes
 from zerotrust.token_validation import Confirmation, Expected, check_chain, signed_claims
 from zerotrust.transport.egress import EgressClients, calling_with
 from zerotrust.transport.logs import log_json_lines
 
 log = logging.getLogger(__name__)
 
-STEPS = tuple(step for step in checks.STEPS if step.id != "revoked")
-"""The steps of this gate."""
+STEPS = listed(
+    *("path", "peer", "turn", "workload", "credentials", "verify", "bind", "prove", "note", "listed", "protocol"),
+    *("decide_early", "limits", "body", "decide", "introspect", "record", "count"),
+)
+"""The steps of this gate.  It lacks `revoked`, which needs the registry's news."""
 _ORIGIN = re.compile(r"https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:(?!443$)[1-9][0-9]{0,4})?")
 
 
@@ -83,7 +86,7 @@ class BoundService:
         address: str,
         callers: Mapping[str, str | None],
         calls: Mapping[str, Callee] | None = None,
-        chains: bool = False,
+        chain_claim: Literal["act", "zt_act"] | None = None,
         engine: PolicyEngine | None = None,
         http: httpx.AsyncClient | None = None,
     ) -> None:
@@ -92,8 +95,8 @@ class BoundService:
         `audience`: this service's client at the issuer, by which tokens name it; `address`: its origin, as its callers
         name it in proofs.  `callers`: the clients whose tokens are taken, each with the SPIFFE ID of its workload, or
         None for one without a certificate, whose tokens are bound to a key.  `calls`: the services that it calls, by
-        audience.  `chains`: whether agents may act for users, because the issuer writes the chain of them (`act`,
-        RFC 8693 section 4.1).  `engine`, `http`: as for `guard`.
+        audience.  `chain_claim`: the claim in which the issuer writes the chain of agents that act for a user (RFC 8693
+        section 4.1); without it, none may.  `engine`, `http`: as for `guard`.
         """
         callees = calls or {}
         workloads = {client: spiffe_id for client, spiffe_id in callers.items() if spiffe_id is not None}
@@ -114,7 +117,8 @@ class BoundService:
             wrong.append("calls: two services have one name, and so each would get the tokens for the other")
         if wrong:
             raise ValueError("\n".join(wrong))
-        self._address, self._workloads, self._chains, self._engine = address, workloads, chains, within_scopes(engine)
+        self._address, self._workloads, self._engine = address, workloads, within_scopes(engine)
+        self._chain_claim = chain_claim
         self._addresses = {audience: callee.at for audience, callee in callees.items()}
         self._directory = Directory(
             names={callee.at: httpx.URL(callee.at).host for callee in callees.values()},
@@ -139,11 +143,9 @@ class BoundService:
             raise Denied(Reason.UNKNOWN_PARTY, caller.client)
         party = self._workloads.get(caller.client, caller.client)
         try:
-            actors = tuple(self._workloads.get(actor, actor) for actor in actor_chain(claims.act))
+            actors = tuple(self._workloads.get(actor, actor) for actor in actor_chain(claims.chain(self._chain_claim)))
         except ValueError as error:
             raise Denied(Reason.BAD_CLAIM, str(error)) from error
-        if actors and not self._chains:  # control: bound-chain-expected
-            raise Denied(Reason.BAD_CLAIM, "act: no agent may act for a user here; write chains=True")
         if actors:
             check_chain(actors, {party})  # control: bound-chain-checked
         bound = claims.cnf or claims.zt_cnf
@@ -201,7 +203,7 @@ class BoundService:
             issuer = IssuerClient(Discovery(expected.issuer, http=http), workload, http)
             self._exchanger = Exchanger(
                 issuer=issuer,
-                chain_claim=expected.chain_claim if self._chains else None,
+                chain_claim=self._chain_claim,
                 revocations=revocations,
                 record=recorder.write,
             )
