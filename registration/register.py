@@ -13,8 +13,8 @@ from registration.kubernetes import differing
 from registration.run_lock import running_process
 from zerotrust.authority.files.lock import LOCK, Lock, Rights, changes, files_within, load_lock
 from zerotrust.authority.files.reading import RegistryError
+from zerotrust.authority.visible import printable
 from zerotrust.registry.model import Approved, Registry
-from zt.terminal import printable
 
 ROOT = Path(__file__).parents[1]
 SUSPENDED = "A running party whose files changed is suspended until you reinstate it."

@@ -77,6 +77,7 @@ TESTS = {
         "attacks/test_j_a2a services/test_revocation services/test_receipts"
     ),
     "adapters.answer": "unit/test_agent_loop services/test_clients services/test_orchestrator faults/test_tasks",
+    "lifetime": "unit/test_outcome attacks/test_x_services attacks/test_g_revocation",
     "audit.counts": "unit/test_binding unit/test_gate faults/test_disk",
     "audit.forms": "unit/test_event input/test_values",
     "audit.canonical": "unit/test_event",

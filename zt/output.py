@@ -10,7 +10,8 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from zt.terminal import Terminal, printable
+from zerotrust.authority.visible import printable
+from zt.terminal import Terminal
 
 # If the output is not a terminal: as wide as COLUMNS says, or wide enough for the tables.
 console = Terminal(width=None if sys.stdout.isatty() else shutil.get_terminal_size((160, 24)).columns, highlight=False)

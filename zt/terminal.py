@@ -6,17 +6,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from zerotrust.authority.visible import visible
-
-
-def printable(text: str) -> str:
-    r"""Return `text` with every control character and every invisible character escaped.
-
-    Control characters (including ESC), marks that change the direction of writing, and characters without width become
-    Python escapes, for example `\x1b`.  Line breaks stay.
-    """
-    # control: terminal-text-escaped
-    return "".join(c if visible(c) or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+from zerotrust.authority.visible import printable
 
 
 class Terminal(Console):

@@ -137,6 +137,7 @@ async def test_a_verifier_is_not_ready_by_the_socket_of_the_last_one(
     """The probe looks for the socket, and this one reads its image for a minute before it listens."""
     (left := tmp_path / "verifier.sock").touch()
     monkeypatch.setattr(main, "SOCKET", left)
+    monkeypatch.setenv("SPIFFE_ENDPOINT_SOCKET", "unix:///run/spire/agent.sock")
     with patch.object(main, "load_registry", side_effect=RegistryError("read")), pytest.raises(RegistryError):
         await main.serve(Settings.model_construct())
     assert not left.exists()

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 
 from authorities.registry.app import create_app as create_registry
 from inference.main import create_app as create_inference
-from tests.support.ca import REGISTRY_PARTY, the_ca
+from tests.support.ca import ATTESTATION_PARTY, REGISTRY_PARTY, the_ca
 from tests.support.policies import AUTHORITY, keep
 from tests.support.system import POLICY, ROOT, registry
 from tests.support.waiting import until
@@ -227,8 +227,10 @@ async def caller(snapshot: RegistrySnapshot, party: str) -> AsyncIterator[httpx.
 
 
 async def report(snapshot: RegistrySnapshot) -> None:
-    """As attestation: everything is as it was approved."""
-    async with caller(snapshot, "authority/attestation") as http:
+    """As the verifier of a node: everything is as it was approved."""
+    verifier = cast("Launched", launched(ATTESTATION_PARTY))
+    verifier.renew(the_ca().svid(ATTESTATION_PARTY, dns=f"local.{snapshot.registry.dns_name(ATTESTATION_PARTY)}"))
+    async with runtime.client(snapshot.directory(), cast("Workload", verifier), client_context, seconds=5) as http:
         answer = await http.post(
             f"{snapshot.addresses[REGISTRY_PARTY]}/attestation", json={"parties": {}, "at": time.time()}
         )

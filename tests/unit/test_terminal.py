@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from zt.terminal import Terminal, printable
+from zerotrust.authority.visible import printable
+from zt.terminal import Terminal
 
 TITLE = "\x1b]0;owned\x07"
 RIGHT_TO_LEFT = "\u202egnp.exe"

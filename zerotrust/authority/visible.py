@@ -1,4 +1,4 @@
-"""Decides whether people see a character.  Pure."""
+"""Decides whether people see a character, and shows those that they would not.  Pure."""
 
 import re
 
@@ -11,3 +11,13 @@ _UNSEEN = re.compile(
 def visible(character: str) -> bool:
     """Return whether a character is drawn, or is a space: no control, no mark of direction, nothing without width."""
     return character.isprintable() and not _UNSEEN.match(character)
+
+
+def printable(text: str) -> str:
+    r"""Return `text` with every control character and every invisible character escaped.
+
+    Control characters (including ESC), marks that change the direction of writing, and characters without width become
+    Python escapes, for example `\x1b`.  Line breaks stay.
+    """
+    # control: terminal-text-escaped
+    return "".join(c if visible(c) or c == "\n" else c.encode("unicode_escape").decode() for c in text)
