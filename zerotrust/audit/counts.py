@@ -61,7 +61,7 @@ class CallCounter:
         Return whether it is among the first, whose details the log has room for.
         """
         self._begin()
-        first = self._unverified.total() < IN_THE_LOG  # control: details-bounded
+        first = self._unverified.total() < IN_THE_LOG
         if (origin, reason) not in self._unverified and len(self._unverified) >= MAX_PEERS:
             origin = "others"
         self._unverified[origin, reason] += 1
