@@ -127,8 +127,7 @@ def add_operator_routes(
         form, operator = request.state.form, operator_of(service, session)
         what = form.get("withdraw") or form.get("reinstate", "")
         kind, _, name = (form.get("what", "") if what == "what" else what).strip().partition(" ")
-        withdraws = "withdraw" in form
-        body = {"cause": form.get("cause", "").strip()} if withdraws else {}
+        withdraws, body = "withdraw" in form, {"cause": form.get("cause", "").strip()}
         if kind == "party":
             if name not in service.registry.parties and name not in service.registry.outside:  # it becomes a path
                 raise HTTPException(400)

@@ -50,9 +50,9 @@ def suspend(context: typer.Context, name: Name, because: Because = "", *, _json:
 
 
 @parties.command()
-def reinstate(context: typer.Context, name: Name, *, _json: Json = False) -> None:
+def reinstate(context: typer.Context, name: Name, because: Because = "", *, _json: Json = False) -> None:
     """Reinstate a suspended party."""
-    reinstated = run_as_operator(context, lambda registry: registry.reinstate(name))
+    reinstated = run_as_operator(context, lambda registry: registry.reinstate(name, because))
     done = f"Reinstated.  The other parties call {name} and accept its calls again"
     otherwise = f"it may issue no token to {name} yet.  Repeat the command when Keycloak answers."
     show_done(reinstated, showing.parties([reinstated["party"]]), done, otherwise)

@@ -95,6 +95,15 @@ class Cause(BaseModel):
     cause: CauseText
 
 
+class Reinstatement(BaseModel):
+    """The cause that an operator gives for reinstating a party, if any."""
+
+    cause: CauseText | None = None
+
+
+NO_CAUSE = Reinstatement()
+
+
 Follow = Callable[[Apply, Callable[[float], None]], Coroutine[Any, Any, None]]
 """Follows the issuer's revocations: applies each change, and notes when each complete read began."""
 
@@ -197,9 +206,9 @@ def _add_operator_routes(app: FastAPI, service: Service, parties: Parties, revoc
         return {"party": parties.describe(name), "keycloak": keycloak}
 
     @app.post("/parties/{name:path}/reinstate")
-    async def reinstate(name: str) -> dict[str, Any]:
+    async def reinstate(name: str, why: Reinstatement = NO_CAUSE) -> dict[str, Any]:
         keycloak, without = await parties.reinstate(name)
-        await service.recorder.write(_change("reinstate", name, without))
+        await service.recorder.write(_change("reinstate", name, "; ".join(filter(None, (why.cause, without)))))
         return {"party": parties.describe(name), "keycloak": keycloak}
 
     @app.get("/revocations")
@@ -216,7 +225,8 @@ def _add_operator_routes(app: FastAPI, service: Service, parties: Parties, revoc
     async def reinstate_user(revocation: Revocation) -> dict[str, str]:
         keycloak = await revocations.reinstate(revocation)
         if keycloak != NOT_REVOKED:
-            await service.recorder.write(_change("reinstate", f"{revocation.kind} {revocation.name}"))
+            cause = revocation.cause if "cause" in revocation.model_fields_set else ""  # the default is for revoking
+            await service.recorder.write(_change("reinstate", f"{revocation.kind} {revocation.name}", cause))
         return {"keycloak": keycloak}
 
 

@@ -38,7 +38,9 @@ async def test_a_suspension_goes_to_the_registry_in_the_operators_name(here: Con
     [change] = [one for one in here.system.records(REGISTRY) if one["event"] == "administration"]
     assert (change["action"], change["target"], change["subject"]) == ("suspend", READER, "olga")
     assert not holds_token(page)
-    await olga.send("/operate", reinstate=f"party {READER}")
+    await olga.send("/operate", reinstate=f"party {READER}", cause="it was checked")
+    view = await view_with(olga, "'it was checked']")
+    assert view["changes"][0][1:] == ["reinstate", READER, "olga", "it was checked"]
     assert here.system.revocations.check_party(here.system.registry.id(READER))
 
 
@@ -104,7 +106,7 @@ async def test_users_sessions_and_tokens_are_revoked_too(here: Consoled) -> None
         await olga.send("/operate", withdraw="what", what=f"{kind} {name}", cause="a theft")
         for kind, name in (("user", "alice"), ("session", "s-1"), ("token", "t-1"), ("user", "nobody"))
     ]
-    await olga.send("/operate", reinstate="what", what="user alice")
+    await olga.send("/operate", reinstate="what", what="user alice", cause="a mistake")
 
     assert [one.status_code for one in told] == [303, 303, 200, 400]  # Keycloak ends no token, and knows no nobody
     assert "not applicable" in told[2].text

@@ -46,7 +46,8 @@ async def test_each_thing_that_an_operator_or_attestation_changes_is_on_record(a
         revoked = {"kind": kind, "name": "alice" if kind == "user" else f"a-{kind}", "cause": f"the {kind} was stolen"}
         await authority.operate("POST", "/revocations", revoked)
     await authority.operate("POST", f"/parties/{READER}/suspend", {"cause": "it misbehaves"})
-    await authority.operate("POST", f"/parties/{READER}/reinstate")
+    await authority.operate("POST", f"/parties/{READER}/reinstate", {"cause": "it was checked"})
+    await authority.operate("POST", "/reinstatements", {"kind": "user", "name": "alice", "cause": "it was found"})
     await authority.operate("POST", "/reload")
     await authority.report({"agent/writer": "agents/writer/planted.py"})
 
@@ -56,7 +57,8 @@ async def test_each_thing_that_an_operator_or_attestation_changes_is_on_record(a
         ("revoke", "user alice", "the user was stolen", "olivia"),
         ("revoke", "token a-token", "the token was stolen", "olivia"),
         ("suspend", READER, "it misbehaves", "olivia"),
-        ("reinstate", READER, None, "olivia"),
+        ("reinstate", READER, "it was checked", "olivia"),
+        ("reinstate", "user alice", "it was found", "olivia"),
         ("reload", "registry", None, "olivia"),
         ("drift", "agent/writer", "agents/writer/planted.py", attestation),
     ]

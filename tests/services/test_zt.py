@@ -256,9 +256,9 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         {"cause": "suspended by olga"},
         {"party": SUSPENDED, "keycloak": "notified"},
     ),
-    "party reinstate agent/reader": (
+    "party reinstate agent/reader --because checked": (
         "POST /parties/agent/reader/reinstate",
-        {},
+        {"cause": "checked"},
         {"party": READER, "keycloak": "notified"},
     ),
     "reinstate alice": ("POST /reinstatements", {"kind": "user", "name": "alice"}, {"keycloak": "notified"}),

@@ -25,9 +25,9 @@ class RegistryClient(AuthorityClient):
         """Suspend a party."""
         return await self.ask("POST", f"/parties/{name}/suspend", {"cause": cause or f"suspended by {self.user}"})
 
-    async def reinstate(self, name: str) -> dict[str, Any]:
+    async def reinstate(self, name: str, cause: str = "") -> dict[str, Any]:
         """Reinstate a party."""
-        return await self.ask("POST", f"/parties/{name}/reinstate", {})
+        return await self.ask("POST", f"/parties/{name}/reinstate", {"cause": cause or f"reinstated by {self.user}"})
 
     async def revoke(self, kind: str, name: str, cause: str = "") -> dict[str, Any]:
         """Revoke a session, a user or a token."""
