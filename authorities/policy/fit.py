@@ -68,7 +68,7 @@ def problems(content: Content, registry: Registry, operators: Collection[str] = 
             engine, registry, {*operators, *(row.who.subject for row in table if OPERATORS in row.who.groups)}
         ),
         *of_people(document, registry, rules),
-        *(wrong or of_table(engine, table)),
+        *(wrong or [*of_table(engine, table), *of_coverage(document, registry, rules, table)]),
     ]
 
 
@@ -146,6 +146,26 @@ def of_table(engine: CedarPolicy, table: Sequence[Row]) -> Iterator[str]:
     for row, decision in sorted(asked, key=lambda one: (one[0].allowed is one[1].allowed, one[0].allowed)):
         if differs := row.differs(decision):
             yield f"{FILE}, line {row.line} ({row.who.subject}, {row.action}): {differs}"
+
+
+def of_coverage(
+    document: PolicyDocument, registry: Registry, rules: Sequence[Rule], table: Sequence[Row]
+) -> Iterator[str]:
+    """Yield each rule without a row that it permits, and each of its actions without a row with no.
+
+    Without its conditions, the rule has to permit such a row with no.  So the conditions are what the row tests.
+    """
+    permitting = {name for row in table if row.allowed for name in row.by.split(", ")}
+    for rule in rules:
+        if not rule.id or not rule.actions or _no_actions(rule):
+            continue  # `of_rules` refuses it
+        if rule.id not in permitting:  # control: rule-has-a-yes
+            yield f"{rule.place}: {FILE} has no row with yes by {rule.id!r}: add a question that this rule permits"
+        for action in rule.actions:
+            text = replace(rule, actions=(action,)).unconditional
+            alone = policy_of(document.model_copy(update={"policies": text}), registry)
+            if not any(not row.allowed and row.ask(alone) for row in table):  # control: action-has-a-no
+                yield f"{rule.place}: {FILE} has no row with no for {action!r}: add a question that stays refused"
 
 
 def of_calls(engine: CedarPolicy, registry: Registry) -> Iterator[str]:

@@ -59,6 +59,33 @@ async def test_an_operator_activates_over_a_version_that_they_have_not_seen(targ
     yield await activated(target, first.content, after=first.number)
 
 
+OPENS_ONE = """
+@id("open-one")
+@description("A caller with the scope tool.read may read one document of finance.")
+permit (principal, action == Action::"document.read", resource == Document::"FIN-777")
+when { context.scopes.contains("tool.read") };
+"""
+"""No row of the decision table asks about this document."""
+
+
+@attack(570, with_policy_authority)
+async def test_an_operator_activates_a_rule_that_no_row_of_the_table_asks(target: Governed) -> Tries:
+    """The rows that are there get the answers that they had."""
+    content = target.versions.active.content
+    documents = content.policies["documents.cedar"] + OPENS_ONE
+    wider = content.policies | {"documents.cedar": documents}
+    yield await activated(target, content.model_copy(update={"policies": wider}))
+
+
+@attack(571, with_policy_authority)
+async def test_an_operator_activates_a_table_without_a_refusal_for_an_action(target: Governed) -> Tries:
+    """Then the conditions of the rule for that action are tested by no row."""
+    content = target.versions.active.content
+    rows = content.table.splitlines(keepends=True)
+    shorter = "".join(row for row in rows if not ("| party.view |" in row and "| no |" in row))
+    yield await activated(target, content.model_copy(update={"table": shorter}))
+
+
 IN_ANOTHER = {
     "y.cedar": """@id("operate-policies-too")
 @description("An operator may use the policies of the policy authority in person.")
