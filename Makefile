@@ -163,11 +163,11 @@ override SO_FAR = (n=0 next=2; while sleep 2 >/dev/null 2>&1 && kill -0 $$$$ 2>/
 .venv/ready: start/locks/requirements.lock start/locks/bootstrap.lock registration/pin.py start/zt start/run start/run.py
 	@$(PYTHON) -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@mkdir -p .venv
-	@test -x $(UV) || { echo "Getting uv"; $(call SO_FAR,Getting uv) PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(PYTHON) -P -m pip install -q --require-hashes --target .venv/uv -r start/locks/bootstrap.lock || { echo "uv cannot be installed by pip: install it yourself (https://docs.astral.sh/uv), then try again."; exit 1; }; }
+	@test -x $(UV) || { echo "Getting uv"; $(call SO_FAR,Getting uv) PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(PYTHON) -P -m pip install -q --only-binary=:all: --require-hashes --target .venv/uv -r start/locks/bootstrap.lock || { echo "uv cannot be installed by pip: install it yourself (https://docs.astral.sh/uv), then try again."; exit 1; }; }
 	@echo "Setting up the Python environment"
 	@rm -rf .venv/bin .venv/lib .venv/bytecode .venv/environment.json
 	@$(UV) venv -q --allow-existing --python $(PYTHON) .venv
-	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy $(UV) pip sync -q --require-hashes --python $(BIN)/python start/locks/requirements.lock || { echo "The packages of start/locks/requirements.lock cannot be had: is there a way to a package index?"; exit 1; }
+	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy $(UV) pip sync -q --no-build --require-hashes --python $(BIN)/python start/locks/requirements.lock || { echo "The packages of start/locks/requirements.lock cannot be had: is there a way to a package index?"; exit 1; }
 	@install -m 755 start/zt $(BIN)/zt
 	@$(RUN) registration.pin
 	@touch $@
@@ -176,14 +176,14 @@ override SO_FAR = (n=0 next=2; while sleep 2 >/dev/null 2>&1 && kill -0 $$$$ 2>/
 .ogx/ready: start/locks/requirements.ogx.lock start/newer-python | .venv/ready
 	@python=$$(start/newer-python) || exit 1; rm -rf .ogx; $(UV) venv -q --python "$$python" .ogx
 	@echo "Setting up the OGX server's environment"
-	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 $(UV) pip sync -q --require-hashes --python .ogx/bin/python start/locks/requirements.ogx.lock || { echo "The packages of start/locks/requirements.ogx.lock cannot be had: is there a way to a package index?"; exit 1; }
+	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 $(UV) pip sync -q --no-build --require-hashes --python .ogx/bin/python start/locks/requirements.ogx.lock || { echo "The packages of start/locks/requirements.ogx.lock cannot be had: is there a way to a package index?"; exit 1; }
 	@touch $@
 
 # JupyterLab and its kernel, which imports the demo: attestation measures .venv, and nothing of this has to be in it.
 .notebooks/ready: start/locks/requirements.notebooks.lock | .venv/ready
 	@rm -rf .notebooks; $(UV) venv -q --python $(BIN)/python .notebooks
 	@echo "Setting up the notebooks' environment"
-	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 $(UV) pip sync -q --require-hashes --python .notebooks/bin/python start/locks/requirements.notebooks.lock || { echo "The packages of start/locks/requirements.notebooks.lock cannot be had: is there a way to a package index?"; exit 1; }
+	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 $(UV) pip sync -q --no-build --require-hashes --python .notebooks/bin/python start/locks/requirements.notebooks.lock || { echo "The packages of start/locks/requirements.notebooks.lock cannot be had: is there a way to a package index?"; exit 1; }
 	@touch $@
 
 # start/locks/requirements.inference.lock is what the inference service alone installs beside start/locks/requirements.run.lock, and

@@ -45,7 +45,8 @@ async def test_alice_proves_who_took_part_in_her_task_with_nothing_running(syste
 
     def zt(*words: str, status: int = 0) -> dict[str, object]:
         env = {"ZT_SYSTEM": str(ROOT)}
-        shown = CliRunner().invoke(app, [*words, "--policy", str(tmp_path / "policy"), "--json"], env=env)
+        trust = [] if "export" in words else ["--policy", str(tmp_path / "policy")]
+        shown = CliRunner().invoke(app, [*words, *trust, "--json"], env=env)
         assert shown.exit_code == status, shown.output
         return dict(json.loads(shown.stdout))
 

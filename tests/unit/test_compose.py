@@ -143,6 +143,9 @@ def test_no_package_is_built_from_its_source() -> None:
     assert DOCKERFILE.count("pip install") == DOCKERFILE.count(
         "pip install --no-cache-dir --no-compile --only-binary=:all:"
     )
+    makefile = (ROOT / "Makefile").read_text()
+    assert makefile.count("pip install") == makefile.count("pip install -q --only-binary=:all:")
+    assert makefile.count("pip sync") == makefile.count("pip sync -q --no-build")
 
 
 def test_what_approves_runs_the_sources_of_the_checkout_and_nothing_planted_beside_them(tmp_path: Path) -> None:
