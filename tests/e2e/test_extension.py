@@ -86,6 +86,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     clone.put("tools/documents/tools.py", "", tool)
     clone.put("policies/schema.cedarschema", "", action)
     clone.put("policies/documents.cedar", "", policy)
+    [rows] = blocks("add-a-tool", "markdown")
+    clone.put("policies/decisions.md", "archived report | yes | read-own-department | |\n", rows)
     clone.approved = clone.type("make register")
     try:
         started = clone.type("make up")
