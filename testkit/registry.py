@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from zerotrust.authority.files.consistency import problems
 from zerotrust.registry.model import Registry
 from zerotrust.registry.snapshot import PolicyDocument
 
@@ -30,7 +31,7 @@ action {actions} appliesTo {{ principal: Party, resource: Party, context: Call }
 def registry_of(name: str, scopes: Iterable[str], *, calls: Mapping[str, Iterable[str]]) -> Registry:
     """Return a registry in which users of the client `CLIENT` may call the party `name`, which serves `scopes`.
 
-    `calls`: the parties that it calls, and the scopes that each serves.  Raises pydantic's `ValidationError`.
+    `calls`: the parties that it calls, and the scopes that each serves.  Raises `ValueError`.
     """
     parties: dict[str, dict[str, Any]] = {
         party: {"id": "spiffe", "keycloak": "confidential", "code": ["party"]}
@@ -52,7 +53,7 @@ def registry_of(name: str, scopes: Iterable[str], *, calls: Mapping[str, Iterabl
     }
     served = {scope: {"served_by": [name]} for scope in scopes}
     served |= {scope: {"served_by": [party]} for party, of in calls.items() for scope in of}
-    return Registry.model_validate(
+    registry = Registry.model_validate(
         {
             "trust_domain": "test.example",
             "realm": "test",
@@ -63,6 +64,9 @@ def registry_of(name: str, scopes: Iterable[str], *, calls: Mapping[str, Iterabl
             "freshness": {"keys": 300, "keys_cooldown": 10, "svid": 60, "x509_svid": 120, "revocations": 3},
         }
     )
+    if wrong := problems(registry):
+        raise ValueError("; ".join(wrong))
+    return registry
 
 
 def policies_of(registry: Registry) -> PolicyDocument:

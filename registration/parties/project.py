@@ -8,8 +8,7 @@ from pathlib import Path
 from registration.compose_file import load_compose
 from registration.names import COMPOSE
 from zerotrust.authority.files.lock import REGISTRY
-from zerotrust.authority.files.reading import validate
-from zerotrust.authority.files.snapshot_files import load_registry
+from zerotrust.authority.files.snapshot_files import load_registry, parse_registry
 from zerotrust.errors import ZeroTrustError
 from zerotrust.registry.model import Registry
 
@@ -71,7 +70,7 @@ class Project:
 
         Raises `RegistryError`, `ComposeError` and `PartyError`.
         """
-        validate(Registry, self.text(REGISTRY).encode(), self.root / REGISTRY)
+        parse_registry(self.text(REGISTRY).encode(), self.root / REGISTRY)
         load_compose(self.text(COMPOSE))
         for name in self.texts:  # before anything is written
             path = self.root / name

@@ -3,10 +3,10 @@
 An invalid file is refused as a whole, with file, key and reason.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from zerotrust.revocation_list import LONGEST_LIFE
 from zerotrust.spiffe.svid import LONGEST_JWT_SVID, LONGEST_X509_SVID
@@ -142,7 +142,7 @@ class Authorities(Entry):
 
 
 class Registry(Entry):
-    """The entries of the file; they must be consistent."""
+    """The entries of the file.  Where it is read, they must be consistent (`authority/files/consistency.py`)."""
 
     trust_domain: Annotated[str, Field(pattern=r"^[a-z0-9.-]+$")]
     """The trust domain of all SPIFFE IDs, and the end of the DNS names in certificates."""
@@ -219,48 +219,6 @@ class Registry(Entry):
         own = self.authorities.registry, self.authorities.audit, self.authorities.policy
         return [name for name in self.launched if name not in own]
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        problems = [
-            *self._authority_problems(),
-            *self._department_problems(),
-            *self._scope_problems(),
-            *self._party_problems(),
-            *self._outside_problems(),
-        ]
-        if problems:
-            raise ValueError("\n".join(problems))
-        return self
-
-    def _authority_problems(self) -> list[str]:
-        registry, attestation = self.authorities.registry, self.authorities.attestation
-        found = [] if self.serves(registry) else [f"authorities.registry: {registry!r} is not a resource server"]
-        if attestation not in self.parties.keys() - self.without_certificate - {*self.measured}:
-            found.append(f"authorities.attestation: {attestation!r} is not a party with a SPIFFE ID and without code")
-        audit = self.parties.get(self.authorities.audit)
-        if audit is None or not audit.code or audit.keycloak != "none":
-            who = repr(self.authorities.audit)
-            found.append(f"authorities.audit: {who} is not a party with code and without a client at Keycloak")
-        policy = self.authorities.policy
-        if not self.serves(policy) or policy == registry:  # control: registry-writes-no-policy
-            found.append(f"authorities.policy: {policy!r} is not a resource server other than the registry")
-        return found
-
-    def _department_problems(self) -> list[str]:
-        return (
-            [f"departments: {OPERATORS} is the group of operators, and cannot be a department"]
-            if OPERATORS in self.departments
-            else []
-        )
-
-    def _scope_problems(self) -> list[str]:
-        found = []
-        for scope, entry in self.scopes.items():
-            for name in entry.served_by:
-                if not self.takes_tokens(name):
-                    found.append(f"scopes.{scope}.served_by: {name!r} is not a resource server")
-        return found
-
     def takes_tokens(self, name: str) -> bool:
         """Return whether tokens are issued for it: it is a resource server, a party or outside."""
         server = self.outside.get(name)
@@ -274,86 +232,6 @@ class Registry(Entry):
     def answers(self, name: str) -> bool:
         """Return whether others connect to a party: to a resource server by tokens, to the log by certificate alone."""
         return self.serves(name) or name == self.authorities.audit
-
-    def _party_problems(self) -> list[str]:
-        found = []
-        for name, party in self.parties.items():
-            key = f"parties.{name}"
-            found += [
-                f"{key}.delegates: unknown scope {scope!r}" for scope in party.delegates if scope not in self.scopes
-            ]
-            if bool(party.may_call) != bool(party.max_ttl):
-                found.append(f"{key}.max_ttl: required with may_call, and only with it")
-            if party.id == "client" and party.keycloak != "public":
-                found.append(f"{key}.keycloak: must be public, because a party without a SPIFFE ID has no JWT-SVID")
-            if party.keycloak == "public" and not party.starts_chains:
-                found.append(f"{key}.starts_chains: required for a public client, which cannot exchange tokens")
-            if party.keycloak == "none" and (party.may_call or party.starts_chains):
-                found.append(f"{key}.keycloak: must not be none, because calls need tokens")
-            if party.starts_chains and (not party.may_call or (party.keycloak == "public" and len(party.may_call) > 1)):
-                # A program of a person names no audience when they sign in, and the token of two is refused everywhere.
-                found.append(f"{key}.may_call: one party with starts_chains, because a token has one audience")
-            if party.starts_chains != bool(party.redirect_uris):
-                found.append(f"{key}.redirect_uris: required with starts_chains, and only with it")
-            found += self._operating_problems(key, name)
-            parties_own = [host for host in self.browser_hosts(name) if f".{host}".endswith(f".{self.trust_domain}")]
-            # control: redirect-host-own
-            found += [f"{key}.redirect_uris: {host} is in the trust domain, for parties" for host in parties_own]
-            if party.device_grant and party.id != "client":
-                found.append(f"{key}.device_grant: only for a program of a person, which has no certificate")
-            if party.id == "spiffe" and party.keycloak != "none" and not party.code:
-                found.append(f"{key}.code: required, because only measured code gets a SPIFFE ID")
-            inside = tuple(f"{folder}/" for folder in party.code)
-            found += [f"{key}.without: code has no {one}" for one in party.without if not one.startswith(inside)]
-            if party.id == "client" and party.code:
-                found.append(f"{key}.code: must be empty, because a party without a SPIFFE ID is not launched")
-            for callee in party.may_call:
-                found += self._call_problems(f"{key}.may_call", name, callee)
-        return found
-
-    def _operating_problems(self, key: str, name: str) -> list[str]:
-        party, found = self.parties[name], list[str]()
-        if party.operates:
-            if party.starts_chains or party.keycloak != "confidential":
-                found.append(f"{key}.operates: only for a confidential client that no user signs in with")
-            # control: operates-authorities-only
-            if not party.may_call or {*party.may_call} - {self.authorities.registry, self.authorities.policy}:
-                found.append(
-                    f"{key}.may_call: with operates, the registry, the policy authority, or both, and no other"
-                )
-            return found
-        own = {name for name, scope in self.scopes.items() if scope.operating}
-        if reserved := own.intersection(party.delegates):  # control: operating-scope-reserved
-            found.append(f"{key}.delegates: {', '.join(sorted(reserved))}: for parties with operates alone")
-        return found
-
-    def _outside_problems(self) -> list[str]:
-        found = []
-        for name, server in self.outside.items():
-            key = f"outside.{name}"
-            callers = {caller for caller, party in self.parties.items() if name in party.may_call}
-            if name in self.parties:
-                found.append(f"{key}: a party has that name")
-            if server.reached_by not in self.launched:
-                found.append(f"{key}.reached_by: {server.reached_by!r} is not a party that runs measured code")
-            if server.takes_tokens and callers != {server.reached_by}:
-                found.append(f"{key}.takes_tokens: {server.reached_by!r}, and no other party, has {name!r} in may_call")
-        return found
-
-    def _call_problems(self, key: str, name: str, callee: str) -> list[str]:
-        if not self.takes_tokens(callee) or callee == name:
-            return [f"{key}: {callee!r} cannot be called by this party"]
-        target, caller = self.parties.get(callee), self.parties[name]
-        if not set(self.scopes_at(callee)) & set(caller.delegates):
-            return [f"{key}: {callee!r} serves none of the scopes that {name!r} delegates"]
-        risky = self.high_risk.intersection(self.scopes_at(callee), caller.delegates)
-        if risky and caller.id == "client":  # nobody attests a person's machine
-            found = ", ".join(sorted(risky))
-            return [f"{key}: {callee!r} serves {found}, of high risk, which only a party with a SPIFFE ID may use"]
-        if target and target.max_ttl and caller.max_ttl and target.max_ttl > caller.max_ttl:
-            longer = f"{target.max_ttl} s is longer than the {caller.max_ttl} s of its caller {name!r}"
-            return [f"parties.{callee}.max_ttl: {longer}"]
-        return []
 
 
 def dns_name(name: str, trust_domain: str) -> str:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from pydantic import RootModel
 
+from zerotrust.authority.files.consistency import problems
 from zerotrust.authority.files.deployment import Deployment, load_deployment
 from zerotrust.authority.files.lock import FILES, LOCK, REGISTRY, changes, entries, lock_of
 from zerotrust.authority.files.reading import RegistryError, read_content, validate
@@ -40,7 +41,7 @@ def load_snapshot(folder: Path, deployment: Path, enrolled: Path | None = None) 
     Raises `RegistryError` if a file is invalid, or does not match the others.
     """
     texts = {name: read_content(folder / name) for name in FILES}
-    registry, lock = validate(Registry, texts[REGISTRY], folder / REGISTRY), lock_of(texts[LOCK], folder / LOCK)
+    registry, lock = parse_registry(texts[REGISTRY], folder / REGISTRY), lock_of(texts[LOCK], folder / LOCK)
     if differing := changes(lock.registry, entries(registry)):  # control: registry-as-approved
         raise RegistryError(
             f"registry.yaml is not what registry.lock approves ({', '.join(differing)}): `make register`"
@@ -78,7 +79,15 @@ def policy_files(folder: Path) -> list[Path]:
 
 def load_registry(path: Path) -> Registry:
     """Return the registry in a file.  Raises `RegistryError` naming the file, the key and the reason."""
-    return validate(Registry, read_content(path), path)
+    return parse_registry(read_content(path), path)
+
+
+def parse_registry(text: bytes, path: Path) -> Registry:
+    """Return the registry that was read from `path`.  Raises as `load_registry`."""
+    registry = validate(Registry, text, path)
+    if found := problems(registry):
+        raise RegistryError("\n".join(f"{path}: {problem}" for problem in found))
+    return registry
 
 
 def build_snapshot(
