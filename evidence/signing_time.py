@@ -5,7 +5,7 @@ receipt counts only where others vouch for it.  The receipt of the root is under
 others by their digests.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from evidence.unproven import Unproven
 from evidence.verified_receipt import VerifiedReceipt
@@ -32,7 +32,7 @@ def check_logged(root: VerifiedReceipt, evidence: Evidence, policy: TrustPolicy)
     said = event.data.receipt if isinstance(event.data, Outcome) else None
     if (event.service, said) != (root.signer, root.digest):  # control: receipt-named-by-leaf
         raise Unproven(3, root.signer, "the proof is about another receipt")
-    at = quorum_time(policy, times)
+    at = times.get(policy.quorum)
     if at is None:  # control: receipt-seen
         raise Unproven(3, root.signer, "the policy asks for no witness, so nobody says when")
     if not root.receipt.iat - SKEW <= at <= root.until:  # control: receipt-in-time
@@ -55,11 +55,3 @@ def _pairs(caller: VerifiedReceipt) -> Iterator[tuple[VerifiedReceipt, VerifiedR
     for one in caller.below:
         yield caller, one
         yield from _pairs(one)
-
-
-def quorum_time(policy: TrustPolicy, times: Mapping[str, int]) -> int | None:
-    """Return when the quorum was complete, by the times of `check`; None if it takes no witness to complete it."""
-    in_order = sorted(times, key=lambda name: times[name])
-    counts = (number for number in range(len(in_order) + 1) if policy.met_by(in_order[:number]))
-    least = next(counts, 0)
-    return times[in_order[least - 1]] if least else None

@@ -350,13 +350,12 @@ async function checkEd25519({name, key}, signature, text) {
   if (!(await crypto.subtle.verify("Ed25519", found, signature, utf8(text)))) fail(`it is not signed by ${name}`);
 }
 
-/** Parse a policy: logs, witnesses, groups and the quorum. */
+/** Parse a policy: logs, witnesses and the quorum. */
 function policyOf(text) {
-  const found = {logs: [], witnesses: new Map(), groups: new Map(), quorum: null};
+  const found = {logs: [], witnesses: new Map(), quorum: null};
   for (const [word, ...items] of text.split("\n").map((line) => line.trim().split(/[ \t]+/))) {
     if (word === "log") found.logs.push(keyOf(items[0], 1));
     else if (word === "witness") found.witnesses.set(items[0], keyOf(items[1], 4));
-    else if (word === "group") found.groups.set(items[0], {least: items[1], members: items.slice(2)});
     else if (word === "quorum" && found.quorum === null) [found.quorum] = items;
     else if (word && !word.startsWith("#")) fail(`the policy has another line: ${word}`);
   }
@@ -371,21 +370,10 @@ function keyOf(text, kind) {
   return {name, id, key: Uint8Array.from(key)};
 }
 
-function isMet({groups, quorum}, names) {
-  const met = new Set(["none", ...names]);
-  for (const [name, {least, members}] of groups) { // in the order of the file: members come first
-    const needed = {all: members.length, any: 1}[least] ?? Math.max(1, Number(least));
-    if (members.filter((one) => met.has(one)).length >= needed) met.add(name);
-  }
-  return met.has(quorum);
-}
-
-/** Return when the quorum was complete. */
-function quorumTime(policy, times) {
-  if (isMet(policy, [])) fail("the policy asks for no witness, so nobody says when");
-  const inOrder = [...times].sort(([, one], [, other]) => one - other);
-  const last = inOrder.find((_, index) => isMet(policy, inOrder.slice(0, index + 1).map(([name]) => name)));
-  return last ? last[1] : fail(`too few witnesses for the quorum ${policy.quorum}`);
+/** Return when the demanded witness cosigned. */
+function quorumTime({quorum}, times) {
+  if (quorum === "none") fail("the policy asks for no witness, so nobody says when");
+  return times.get(quorum) ?? fail(`not cosigned by ${quorum}`);
 }
 
 function checkTimes(caller) {

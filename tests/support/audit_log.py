@@ -45,10 +45,8 @@ class Ledger:
 
     @property
     def policy_text(self) -> str:
-        named = [(one.public.name, one.public) for one in self.witnesses]
-        names = " ".join(name for name, _ in named)
-        keys = "".join(f"witness {name} {key}\n" for name, key in named)
-        return f"log {self.log.keys.public}\n{keys}group all all {names}\nquorum all\n"
+        keys = "".join(f"witness {one.public.name} {one.public}\n" for one in self.witnesses)
+        return f"log {self.log.keys.public}\n{keys}quorum {self.witnesses[0].public.name}\n"
 
     def export(self) -> bytes:
         return b"".join(export_lines(self.log.note(*self.witnesses), self.log.files.__getitem__))

@@ -94,7 +94,6 @@ def given(answer: bytes, **believed: Any) -> dict[str, Any]:
     }
     lines = [f"log {key}" for key in trusted.logs]
     lines += [f"witness {name} {key}" for name, key in trusted.witnesses.items()]
-    lines += [f"group {name} {one.least} {' '.join(one.members)}" for name, one in trusted.groups.items()]
     return {
         "answer": base64.b64encode(answer).decode(),
         "request": None if request is None else base64.b64encode(request).decode(),
@@ -241,9 +240,7 @@ def _policies() -> Iterator[Callable[[], object]]:
     task, foreign = Task(), Keys(ORIGIN, ED25519, "another").public
     witnesses = f"witness registry {task.witness.public}\nwitness other {witness('other').public}\n"
     yield partial(task.verified, policy=policy(f"log {foreign}\n{witnesses}quorum registry"))
-    for least in "all", "any", "2":
-        text = f"log {task.keys.public}\n{witnesses}group g {least} registry other\nquorum g"
-        yield partial(task.verified, policy=policy(text))
+    yield partial(task.verified, policy=policy(f"log {task.keys.public}\n{witnesses}quorum other"))
 
 
 def _believed(task: Task) -> dict[str, Any]:
@@ -259,7 +256,7 @@ def _policy_texts() -> Iterator[Case]:
     log, key, more = f"log {task.keys.public}\n", task.witness.public, witness("other").public
     both = f"witness registry {key}\nwitness other {more}\n"
     for text in (
-        *(f"{log}{both}group g {least} registry other\nquorum g\n" for least in ("all", "any", "1", "2")),
+        *(f"{log}{both}{line}\n" for line in ("quorum other", "group g any registry other\nquorum g")),
         f"# ours\n\n{log}witness registry {key} https://registry.example\nquorum registry\n",
         f"{log}{both}quorum registry\nquorum other\n",
         f"{log}{both}quorum registry\nunknown line\n",

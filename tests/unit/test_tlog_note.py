@@ -4,7 +4,6 @@ import base64
 
 import pytest
 
-from evidence.signing_time import quorum_time
 from tests.support.tlog import ORIGIN, Keys, Log, witness
 from zerotrust.authority.log.proofs import inclusion_proof
 from zerotrust.tlog.checkpoint import (
@@ -187,39 +186,28 @@ def test_a_cosignature_is_of_one_text_at_one_time() -> None:
             cosignature_time(Note(of, (Signature(ONE.public.name, ONE.public.key_id, wrong),)), ONE.public)
 
 
-POLICY = f"""# Two of three, and one that is not needed.
+POLICY = f"""# One of three, and two that are not needed.
 log {LOG.keys.public} https://agents.example/audit
 witness one   {ONE.public}
 witness two {TWO.public}\thttps://w2.example/
 witness three {THREE.public}
-group most 2 one two three
 
-quorum most
+quorum one
 """
-
-
-MOST = "group most 2 one two three\nquorum most"
 
 
 @pytest.mark.parametrize(
     ("quorum", "witnesses", "enough"),
     [
-        (MOST, (), False),
-        (MOST, (ONE,), False),
-        (MOST, (ONE, ONE), False),
-        (MOST, (ONE, TWO), True),
-        (MOST, (TWO, THREE), True),
         ("quorum none", (ONE,), True),
         ("quorum one", (ONE,), True),
+        ("quorum one", (TWO, ONE), True),
+        ("quorum one", (), False),
         ("quorum two", (ONE,), False),
-        ("group any any one two\nquorum any", (ONE,), True),
-        ("group all all one two\nquorum all", (ONE,), False),
-        ("group inner any two three\ngroup outer all one inner\nquorum outer", (ONE,), False),
-        ("group inner any one two\ngroup outer 1 three inner\nquorum outer", (ONE,), True),
     ],
 )
 def test_a_quorum_of_witnesses_is_demanded(quorum: str, witnesses: tuple[Keys, ...], enough: bool) -> None:
-    reader = policy(POLICY.replace("group most 2 one two three\n", "").replace("quorum most", quorum))
+    reader = policy(POLICY.replace("quorum one", quorum))
     note = LOG.note(*witnesses)
 
     if enough:
@@ -229,13 +217,6 @@ def test_a_quorum_of_witnesses_is_demanded(quorum: str, witnesses: tuple[Keys, .
         by = "one" if witnesses else "no witness"
         with pytest.raises(InvalidLog, match=f"is cosigned by {by}, which is not the quorum"):
             reader.check(note)
-
-
-def test_a_long_chain_of_groups_is_no_harder_than_a_short_one() -> None:
-    groups = [f"group g{number} all {f'g{number - 1}' if number else 'one'}" for number in range(MAX_LINES - 10)]
-    text = POLICY.replace("group most 2 one two three", "\n".join(groups)).replace("most", f"g{len(groups) - 1}")
-
-    assert policy(text).check(LOG.note(ONE))[0] == LOG.checkpoint
 
 
 def test_a_log_that_no_policy_names_is_not_believed() -> None:
@@ -250,7 +231,7 @@ def test_a_log_that_no_policy_names_is_not_believed() -> None:
 
 def test_a_signature_of_another_known_log_beside_its_own_takes_nothing_from_a_checkpoint() -> None:
     other = Keys("another.example/log", ED25519)
-    both = policy(POLICY.replace("quorum most", f"log {other.public}\nquorum none"))
+    both = policy(POLICY.replace("quorum one", f"log {other.public}\nquorum none"))
     beside = sign_checkpoint(LOG.checkpoint, other.public, other.private).signatures
 
     assert both.check(Note(LOG.note().text, (*beside, *LOG.note().signatures)))[0] == LOG.checkpoint
@@ -259,36 +240,25 @@ def test_a_signature_of_another_known_log_beside_its_own_takes_nothing_from_a_ch
 @pytest.mark.parametrize(
     ("instead", "of", "why"),
     [
-        ("", "quorum most", "no quorum line"),
-        ("quorum most\nquorum most", "quorum most", "line 9 .*: an unknown or repeated name"),
-        ("quorum nobody", "quorum most", "an unknown or repeated name"),
-        ("quorum", "quorum most", "an unknown or repeated name"),
-        ("quorum most now", "quorum most", "an unknown or repeated name"),
-        ("group most 2 one two four", "group most 2 one two three", "an unknown or repeated name"),
-        ("group most 4 one two three", "group most 2 one two three", "not all, any or a number of its 3"),
-        ("group most 0 one two three", "group most 2 one two three", "not all, any or a number"),
-        ("group most +2 one two three", "group most 2 one two three", "not all, any or a number"),
-        ("group most any three\ngroup most 2 one two", "group most 2 one two three", "an unknown or repeated name"),
-        ("group most ² one two three", "group most 2 one two three", "not all, any or a number"),
-        ("group most 2 one two two", "group most 2 one two three", "a member twice"),
-        ("group other any one\ngroup most 2 one two three", "group most 2 one two three", "a member twice"),
-        ("group one 2 one two three", "group most 2 one two three", "an unknown or repeated name"),
-        ("group none 2 one two three", "group most 2 one two three", "an unknown or repeated name"),
-        ("group most any none", "group most 2 one two three", "an unknown or repeated name"),
-        ("group most any", "group most 2 one two three", "an unknown or repeated name"),
-        ("keyring most", "group most 2 one two three", "an unknown or repeated name"),
-        (f"log {LOG.keys.public}\nquorum most", "quorum most", "is there twice"),
-        (f"witness four {ONE.public}\nquorum most", "quorum most", "is there twice"),
+        ("", "quorum one", "no quorum line"),
+        ("quorum one\nquorum one", "quorum one", "line 8 .*: an unknown or repeated name"),
+        ("quorum nobody", "quorum one", "an unknown or repeated name"),
+        ("quorum", "quorum one", "an unknown or repeated name"),
+        ("quorum one now", "quorum one", "an unknown or repeated name"),
+        ("group most any one two\nquorum one", "quorum one", "an unknown or repeated name"),
+        ("keyring most\nquorum one", "quorum one", "an unknown or repeated name"),
+        (f"log {LOG.keys.public}\nquorum one", "quorum one", "is there twice"),
+        (f"witness four {ONE.public}\nquorum one", "quorum one", "is there twice"),
         (
-            f"witness three {witness('witness.example/w4').public}\nquorum most",
-            "quorum most",
+            f"witness three {witness('witness.example/w4').public}\nquorum one",
+            "quorum one",
             "an unknown or repeated name",
         ),
-        (f"witness four {LOG.keys.public}\nquorum most", "quorum most", "another type"),
-        (f"log {ONE.public}\nquorum most", "quorum most", "another type"),
-        ("log x\nquorum most", "quorum most", "not a verifier key"),
-        ("quorum most\r", "quorum most", "control characters"),
-        ("quorum most" + MAX_LINES * "\n", "quorum most", "more than"),
+        (f"witness four {LOG.keys.public}\nquorum one", "quorum one", "another type"),
+        (f"log {ONE.public}\nquorum one", "quorum one", "another type"),
+        ("log x\nquorum one", "quorum one", "not a verifier key"),
+        ("quorum one\r", "quorum one", "control characters"),
+        ("quorum one" + MAX_LINES * "\n", "quorum one", "more than"),
     ],
 )
 def test_what_is_no_policy(instead: str, of: str, why: str) -> None:
@@ -338,14 +308,3 @@ def test_a_policy_says_where_a_witness_is_asked_and_need_not() -> None:
     found = policy(f"witness one {ONE.public} https://one.example/\nwitness two {TWO.public}\nquorum one\n")
 
     assert found.addresses == {"one": "https://one.example/"}
-
-
-def test_the_quorum_is_complete_with_the_last_witness_that_it_takes() -> None:
-    keys = {name: witness(name).public for name in ("one", "two", "three")}
-    known = "".join(f"witness {name} {key}\n" for name, key in keys.items())
-    times = {"one": 30, "two": 10, "three": 20}
-
-    assert quorum_time(policy(f"{known}quorum two\n"), times) == 10
-    assert quorum_time(policy(f"{known}group most 2 one two three\nquorum most\n"), times) == 20
-    assert quorum_time(policy(f"{known}group every all one two three\nquorum every\n"), times) == 30
-    assert quorum_time(policy(f"{known}quorum none\n"), times) is None

@@ -1,4 +1,7 @@
-"""Decides whether a checkpoint is of a known log, and has enough witnesses (c2sp.org/tlog-policy).  Pure."""
+"""Decides whether a checkpoint is of a known log, and cosigned as demanded (c2sp.org/tlog-policy, without groups).
+
+Pure.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -17,28 +20,20 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """At least `least` of these witnesses and groups have to cosign."""
-
-    least: int
-    members: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class TrustPolicy:
-    """The logs and witnesses that a reader knows, and the quorum."""
+    """The logs and witnesses that a reader knows, and the witness that has to cosign."""
 
     logs: tuple[VerifierKey, ...]
     witnesses: Mapping[str, VerifierKey]
-    groups: Mapping[str, Group]
     quorum: str
+    """The name of the witness that has to cosign, or `NONE`."""
     addresses: Mapping[str, str] = field(default_factory=dict)
     """The addresses of witnesses, by name, as far as the policy has them."""
 
     def check(self, note: Note) -> tuple[Checkpoint, dict[str, int]]:
         """Return the checkpoint in a note, and when each witness cosigned it (seconds since the epoch).
 
-        Raises `InvalidLog` unless one of the logs signed it, and enough witnesses.
+        Raises `InvalidLog` unless one of the logs signed it, and the witness that has to.
         """
         origin = checkpoint_of(note).origin
         known = [key for key in self.logs if key.name == origin and any(note.by(key))]
@@ -47,17 +42,10 @@ class TrustPolicy:
             raise InvalidLog(f"{why}: either it is of another log, or the policy is")
         found, *_ = [check_signed(note, key) for key in known]
         times = {name: at for name, key in self.witnesses.items() if (at := cosignature_time(note, key)) is not None}
-        if not self.met_by(times):  # control: witnesses-enough
+        if self.quorum not in {NONE, *times}:  # control: witnesses-enough
             has = ", ".join(sorted(times)) or "no witness"
             raise InvalidLog(f"the checkpoint of {origin} is cosigned by {has}, which is not the quorum {self.quorum}")
         return found, times
-
-    def met_by(self, witnesses: Iterable[str]) -> bool:
-        met = {NONE, *witnesses}
-        for name, group in self.groups.items():  # in the order of the file: members come first
-            if len(met.intersection(group.members)) >= group.least:
-                met.add(name)
-        return self.quorum in met
 
 
 def policy(text: str) -> TrustPolicy:
@@ -66,7 +54,7 @@ def policy(text: str) -> TrustPolicy:
         raise InvalidLog(f"a policy of more than {MAX_LINES} lines")
     if _CONTROL.search(text):
         raise InvalidLog("a policy with control characters")
-    found = TrustPolicy((), {}, {}, "")
+    found = TrustPolicy((), {}, "")
     for number, line in enumerate(lines, 1):
         words = [word for word in _BLANKS.split(line) if word]
         if words and not words[0].startswith("#"):
@@ -81,25 +69,14 @@ def policy(text: str) -> TrustPolicy:
 
 def _with_line(known: TrustPolicy, words: list[str]) -> TrustPolicy:
     """Return the policy with one more line."""
-    named = {**known.witnesses, **known.groups}
     match words:
         case ["log", vkey] | ["log", vkey, _]:
             return replace(known, logs=(*known.logs, _key(vkey, ED25519, known.logs)))
-        case ["witness", name, vkey, *address] if name not in {NONE, *named} and len(address) < 2:
+        case ["witness", name, vkey, *address] if name not in {NONE, *known.witnesses} and len(address) < 2:
             key = _key(vkey, COSIGNATURE, known.witnesses.values())
             addresses = {**known.addresses, **dict.fromkeys([name] if address else [], "".join(address))}
             return replace(known, witnesses={**known.witnesses, name: key}, addresses=addresses)
-        case ["group", name, least, *members] if name not in {NONE, *named} and members and named.keys() >= {*members}:
-            count = {"all": len(members), "any": 1}.get(least) or (
-                int(least) if least.isascii() and least.isdigit() else 0
-            )
-            if not 1 <= count <= len(members):
-                raise InvalidLog(f"not all, any or a number of its {len(members)} members: {least}")
-            taken = [member for group in known.groups.values() for member in group.members]
-            if len({*taken, *members}) < len(taken) + len(members):
-                raise InvalidLog("a name that is a member twice")
-            return replace(known, groups={**known.groups, name: Group(count, tuple(members))})
-        case ["quorum", name] if not known.quorum and (name == NONE or name in named):
+        case ["quorum", name] if not known.quorum and name in {NONE, *known.witnesses}:
             return replace(known, quorum=name)
     raise InvalidLog(f"{' '.join(words)}: an unknown or repeated name, or not the words of this kind of line")
 
