@@ -6,16 +6,7 @@ The caller passes the `DecisionPoint`.  Search is not offered, so the metadata d
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from authorities.policy.authzen import (
-    DENY_FIRST,
-    PERMIT_FIRST,
-    BadRequest,
-    Question,
-    body_of,
-    question,
-    questions,
-    semantic,
-)
+from authorities.policy.authzen import BadRequest, Batch, Fields, Question, parse, parse_body
 
 METADATA = "/.well-known/authzen-configuration"
 EVALUATION, EVALUATIONS = "/access/v1/evaluation", "/access/v1/evaluations"
@@ -61,7 +52,7 @@ async def respond(  # noqa: PLR0913 - what a request has
     if path not in {EVALUATION, EVALUATIONS}:
         return Response(404, "no such endpoint", headers)
     try:
-        fields = body_of(content_type, body)
+        fields = parse_body(content_type, body)
         if path == EVALUATION:
             return Response(200, evaluation(point, fields), headers)
         return Response(200, await evaluations(point, fields, turn), headers)
@@ -69,21 +60,22 @@ async def respond(  # noqa: PLR0913 - what a request has
         return Response(400, str(error), headers)
 
 
-def evaluation(point: DecisionPoint, fields: Mapping[str, Any]) -> dict[str, Any]:
+def evaluation(point: DecisionPoint, fields: Fields) -> dict[str, Any]:
     """Answer one question (section 6).  Raises `BadRequest`."""
-    return point.decide(question(fields)).as_json()
+    return point.decide(parse(Question, fields)).as_json()
 
 
-async def evaluations(point: DecisionPoint, fields: Mapping[str, Any], turn: Turn) -> dict[str, Any]:
+async def evaluations(point: DecisionPoint, fields: Fields, turn: Turn) -> dict[str, Any]:
     """Answer a batch, in its order (section 7).  Raises `BadRequest` if it is wrong as a whole.
 
     A question that is wrong by itself is answered with no.
     """
-    stop = {DENY_FIRST: False, PERMIT_FIRST: True}.get(semantic(fields))
-    if (batch := questions(fields)) is None:
+    batch = parse(Batch, fields)
+    if not batch.evaluations:
         return evaluation(point, fields)
+    stop = {"deny_on_first_deny": False, "permit_on_first_permit": True}.get(batch.options.evaluations_semantic)
     found: list[dict[str, Any]] = []
-    for one in batch:
+    for one in batch.questions():
         await turn()
         answer = _refusal(one) if isinstance(one, BadRequest) else point.decide(one)
         found.append(answer.as_json())

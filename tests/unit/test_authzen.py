@@ -124,9 +124,8 @@ def test_a_question_without_what_decides_it_is_a_no(how: str) -> None:
 def test_a_text_has_a_bound(member: str, name: str) -> None:
     told = WHOLE | {member: WHOLE[member] | {name: LONG}}
 
-    assert post(EVALUATION, told) == Response(
-        400, f"{member}.{name} has {LONGEST_TEXT + 1} characters, at most {LONGEST_TEXT} are taken", {}
-    )
+    why = f"{member}.{name}: String should have at most {LONGEST_TEXT} characters"
+    assert post(EVALUATION, told) == Response(400, why, {})
     assert ours(EVALUATIONS, {"evaluations": [told, WHOLE]})["evaluations"][0]["decision"] is False
     assert post(EVALUATION, WHOLE | {member: WHOLE[member] | {name: LONG[:-1]}}).status == 200
 
