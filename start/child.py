@@ -5,6 +5,7 @@ import ctypes
 import os
 import re
 import signal
+import struct
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
@@ -46,6 +47,25 @@ def end_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before we asked
         os._exit(1)
+
+
+_CAPABILITY_VERSION = 0x20080522  # <linux/capability.h>: version 3, two words for each set
+_READS_ANY_FILE = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
+
+
+def give_up_reading_any_file() -> None:
+    """Make file modes apply to root as well, until execve restores its capabilities (capabilities(7)).
+
+    The kernel closes a process only if its user may not read the file.  Raises `OSError`.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = struct.pack("Ii", _CAPABILITY_VERSION, 0)
+    sets = ctypes.create_string_buffer(24)  # effective, permitted, inheritable; the lower words first
+    if libc.capget(header, sets):
+        raise OSError(ctypes.get_errno(), "the capabilities of this process cannot be read")
+    effective, *others = struct.unpack("6I", sets.raw)
+    if libc.capset(header, struct.pack("6I", effective & ~_READS_ANY_FILE, *others)):
+        raise OSError(ctypes.get_errno(), "the capabilities of this process cannot be changed")
 
 
 async def start_child(

@@ -12,7 +12,7 @@ of the package.  Here no folder of the project is on the path.
   finds only the names in `PACKAGES`.  So `brotli.py` in the project's root is not found either if a library imports an
   optional package that is not installed.
 - A module that makes keys or asks for a password (`HOLD_SECRETS`) runs in a process that is closed to others of the
-  same user, and everything above is checked there.  Until then another process can write to this one's memory, so this
+  same user, and everything above is checked there.  Until then another process can open this one's memory, so this
   time is kept short: this file imports the rest of the standard library only where it is used.
 """
 
@@ -103,10 +103,10 @@ def main() -> None:
     sys.meta_path.append(Project)
     del sys.argv[0]
     if holds_secrets(sys.argv[0]):
-        from authorities.attestation.process.closed import continue_closed
+        from authorities.attestation.process.closed import close_process
 
         # control: process-closed-before-checks
-        continue_closed()  # before anything that takes time; the rest runs in the closed process
+        close_process()  # before anything that takes time; the rest runs in the closed process
     if sys.argv[0] != MAKES_THE_PIN:
         check_installed(f"{ROOT}/.venv")
         sys.pycache_prefix = f"{ROOT}/.venv/bytecode"

@@ -28,7 +28,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import keycloak as python_keycloak
 
-from authorities.attestation.process.closed import Interpreter, give_up_reading_any_file
+from authorities.attestation.process.closed import Interpreter
 from registration.realm.script import SCRIPTS
 from registration.realm.users import USERS
 from start import child
@@ -279,4 +279,4 @@ class Keycloak:
 
 def _prepare_process(parent: int) -> None:
     child.end_with(parent)
-    give_up_reading_any_file()  # otherwise the kernel would not close a process of root
+    child.give_up_reading_any_file()  # otherwise the kernel would not close a process of root

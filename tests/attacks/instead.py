@@ -111,7 +111,6 @@ HOOKS: dict[str, Hook] = {
     "details-for-operators": gives(""),
     "drift-of-all-nodes": call(0, gives(code("{*[*self._reports][-1:]}"))),
     "early-by-party": index(gives("everybody")),
-    "environment-loads-no-code": condition(DROP),
     "exchange-cached-by-token": element(0, DROP),
     "exchanged-for-same-subject": operand(0, DROP),
     "exchanges-by-party": index(gives("everybody")),

@@ -104,35 +104,3 @@ async def test_writing_to_the_process_before_it_holds_secrets(scene: Scene) -> T
     wrote, said = await asyncio.to_thread(overwritten, scene.place, scene.missing)
     assert f"No such command '{PLANTED if wrote == 'written' else GENUINE}'" in said
     yield Attempt(wrote, wrote == "written")
-
-
-# --- Its variables ----------------------------------------------------------------------------------------------------
-
-# OpenSSL also loads the shared libraries that its configuration names.
-CONFIGURATION = """
-openssl_conf = init
-[init]
-ssl_conf = all
-[all]
-system_default = limited
-[limited]
-MaxProtocol = TLSv1.2
-"""
-
-SHOW = "import ssl; print(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).maximum_version == ssl.TLSVersion.TLSv1_2)\n"
-
-
-def configured(place: Path, missing: Sequence[Control]) -> bool:
-    """Whether OpenSSL obeys a configuration that a variable names, in the process that would make keys."""
-    project, configuration = copy_of_the_project(place / "project"), place / "openssl.cnf"
-    (project / "start" / "__main__.py").write_text(SHOW)
-    configuration.write_text(CONFIGURATION)
-    with start(project, missing, OPENSSL_CONF=str(configuration)) as process:
-        said, _ = process.communicate()
-    return {"True\n": True, "False\n": False}[said]
-
-
-@attack(187, Scene)
-async def test_a_configuration_of_openssl_that_a_variable_names(scene: Scene) -> Tries:
-    read = await asyncio.to_thread(configured, scene.place, scene.missing)
-    yield Attempt("read" if read else "not read", read)

@@ -16,7 +16,7 @@ from zerotrust.authority.files.reading import RegistryError
 
 @pytest.fixture(autouse=True)
 def open_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(main, "continue_closed", lambda: None)
+    monkeypatch.setattr(main, "close_process", lambda: None)
 
 
 def test_it_ends_to_be_started_again_before_its_certificates_expire(

@@ -658,5 +658,5 @@ def test_a_receipt_has_one_spelling() -> None:
     good, *others = spellings()
     good()
     for other in others:
-        with pytest.raises(Unproven, match="another spelling|signature|SVID in the header"):
+        with pytest.raises(Unproven, match=r"another spelling|signature|SVID in the header"):
             other()

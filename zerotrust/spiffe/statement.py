@@ -9,14 +9,12 @@ import base64
 import datetime as dt
 import json
 from collections.abc import Collection
-from functools import lru_cache
 from typing import Any
 
 import jwt
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 from jwt.utils import base64url_encode
 
@@ -27,10 +25,6 @@ from zerotrust.spiffe.svid import Svid, id_of, life_of
 ALGORITHM = "ES256"
 MAX_CHAIN = 4
 """Certificates in a header: the signer's and intermediates."""
-HEADERS = 4
-"""Encoded headers that are remembered: a party signs with one SVID at a time, and statements of one or two kinds."""
-_ES256, _BYTES = ECDSA(hashes.SHA256()), 32
-"""The algorithm, and the bytes of each of the two numbers of a signature (RFC 7518 section 3.4)."""
 
 
 class InvalidStatement(ZeroTrustError, ValueError):
@@ -39,20 +33,14 @@ class InvalidStatement(ZeroTrustError, ValueError):
 
 def sign(payload: bytes, svid: Svid, *, kind: str) -> str:
     """Return `payload` signed with this SVID; `kind` is the media type of the statement (the header's `typ`)."""
-    content = b"%b.%b" % (_header_of(svid.chain, kind), base64url_encode(payload))
-    signature = decode_dss_signature(svid.key.sign(content, _ES256))
-    raw = b"".join(number.to_bytes(_BYTES, "big") for number in signature)
-    return (content + b"." + base64url_encode(raw)).decode()
-
-
-@lru_cache(HEADERS)
-def _header_of(chain: tuple[x509.Certificate, ...], kind: str) -> bytes:
-    """Return the encoded header of all statements with this chain: most of a statement, and always the same."""
-    return _encoded({"alg": ALGORITHM, "typ": kind, "x5c": [chain_entry(one) for one in chain]})
+    return jwt.PyJWS().encode(
+        payload, svid.key, ALGORITHM, {"typ": kind, "x5c": [chain_entry(one) for one in svid.chain]}
+    )
 
 
 def _encoded(header: dict[str, Any]) -> bytes:
-    return base64url_encode(json.dumps(header, separators=(",", ":"), sort_keys=True).encode())
+    """Return a header in its canonical form (RFC 8785), as `sign` writes it: that has ASCII alone."""
+    return base64url_encode(json.dumps(header, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode())
 
 
 def verify_statement(statement: str, *, kind: str, signer: str, own: Svid, now: float) -> dict[str, Any]:

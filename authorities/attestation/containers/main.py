@@ -19,7 +19,7 @@ from authorities.attestation.containers.attested import Containers, Image, image
 from authorities.attestation.containers.image import ImageFiles, load_pin
 from authorities.attestation.containers.key_file import KeysError, load_keys
 from authorities.attestation.containers.settings import SOCKET, Settings
-from authorities.attestation.process.closed import NotClosedError, continue_closed
+from authorities.attestation.process.closed import NotClosedError, close_process
 from authorities.attestation.process.peers import allow_open_files
 from authorities.attestation.spiffe.bounded_server import BoundedServer, container_caller
 from authorities.attestation.spiffe.bundle import BundleServer, tls_context
@@ -153,7 +153,7 @@ async def _main(further: Further) -> None:
 
 def main(further: Further = lambda _registry, _lock: []) -> None:
     """Run until ended; exit with a message if that is not possible.  By default, the registry's parties alone."""
-    continue_closed()
+    close_process()
     try:
         asyncio.run(_main(further))
     except TimeoutError:
