@@ -204,7 +204,6 @@ HOOKS: dict[str, Hook] = {
     "stream-ends-with-session": operand(1, DROP),
     "suspended-party-may-not-follow": operand(1, DROP),
     "suspension-ends-call": UNWRAP,
-    "task-tokens-at-least": gives_argument(0),
     "terminal-text-escaped": gives(code("text")),
     "terminal-without-markup": with_arguments(markup=True),
     "token-cached-by-digest": gives(b""),

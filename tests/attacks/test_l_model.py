@@ -19,7 +19,6 @@ from inference.script import MAX_ORDERS
 from tests.support.attack import DOORS, LURES, Target, Tried, Tries, answering_with, attack, message, tool_call
 from tests.support.leaks import holds_token
 from tests.support.waiting import until
-from zerotrust.agent.agent_loop import MAX_IDLE, MAX_SAME
 from zerotrust.context import current_principal
 from zerotrust.decision import Denied, Reason
 from zerotrust.hardening.in_flight import OF_A_PARTY
@@ -263,11 +262,6 @@ async def test_a_model_that_asks_for_the_same_again_and_again(target: Target) ->
     tried = await target.send("agent/writer", target.token("agent/writer"))
     twice = replace(tried, effect=len(target.system.documents()) > len(before) + 1)
     yield twice.stopped_by("nothing-done-twice")
-    for name, arguments, by in (("read", {"id": "ENG-101"}, "same-call-bounded"), ("post", {}, "idle-replies-bounded")):
-        heard = saying(target, (name, arguments))
-        tried = await target.send(READER, target.token(READER), on_record_at=TOOL)
-        done = [r for r in tried.recorded if r.get("operation") == name]
-        yield replace(tried, effect=len(done) > MAX_SAME or len(heard) > MAX_SAME + MAX_IDLE).stopped_by(by)
 
 
 @attack(232)
@@ -277,17 +271,6 @@ async def test_half_a_reply_of_a_model(target: Target) -> Tries:
         saying(target, ("create", {"title": "x", "text": "half a sen"}), ended=ended, passed_on=passed_on)
         tried = await target.send("agent/writer", target.token("agent/writer"))
         yield replace(tried, effect=target.system.documents() != before)
-
-
-@attack(233)
-async def test_a_model_that_spends_without_end(target: Target) -> Tries:
-    """Its server says much, nothing, or nonsense of what was spent."""
-    usages: list[Any] = [{"total_tokens": 60}, {"total_tokens": 0}, None, {"total_tokens": -(10**9)}]
-    for usage in usages:
-        heard = saying(target, ("search", {"query": "incident"}), ("read", {"id": "ENG-101"}), usage=usage)
-        with patch.multiple("zerotrust.agent.agent_loop", MAX_TOKENS=120, MAX_SAME=100):
-            tried = await target.send(READER, target.token(READER))
-        yield replace(tried, effect=len(heard) > 4)
 
 
 @attack(234)

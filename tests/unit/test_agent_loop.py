@@ -172,23 +172,6 @@ def test_what_is_no_whole_answer_is_told_apart_from_one(message: dict[str, Any],
     assert (found.text, found.stopped) == (message["content"] or "", stopped)
 
 
-@pytest.mark.parametrize(
-    ("usage", "tokens"),
-    [
-        ({"total_tokens": 7}, 7),
-        ({"total_tokens": True}, 0),
-        ({"total_tokens": -7}, 0),
-        ({"total_tokens": "7"}, 0),
-        ({"total_tokens": 7.5}, 0),
-        ({}, 0),
-        (None, 0),
-        ([7], 0),
-    ],
-)
-def test_what_a_server_says_of_tokens_counts_where_it_is_a_number(usage: Any, tokens: int) -> None:
-    assert reply({"content": "x"}, usage=usage).tokens == tokens
-
-
 Callers = Callable[[float], None]
 
 
@@ -303,13 +286,9 @@ class Scripted:
 class Asking(Scripted):
     """A model that always asks for another call."""
 
-    def __init__(self, tokens: int = 0) -> None:
-        super().__init__()
-        self.tokens = tokens
-
     async def reply(self, messages: list[dict[str, Any]], *_: Any) -> Reply:
         self.heard.append([dict(message) for message in messages])
-        return Reply(calls=(Call("read", {"id": str(len(self.heard))}),), tokens=self.tokens)
+        return Reply(calls=(Call("read", {"id": str(len(self.heard))}),))
 
 
 class Answering:
@@ -384,15 +363,6 @@ async def test_a_model_that_wants_too_many_calls_gets_so_many_and_goes_on_withou
     assert [message["content"] for message in model.heard[1][-7:]] == [f"refused ({loop.TOO_MANY})"] * 7
 
 
-@pytest.mark.parametrize("said", [loop.MAX_TOKENS // 2, loop.MAX_TOKENS])
-async def test_a_task_whose_tokens_are_used_is_given_up_and_what_was_done_is_told(said: int) -> None:
-    model = Asking(said)
-    answer = await worked("?", model, Answering(read="x"))
-
-    assert answer.broken == loop.NO_TOKENS
-    assert len(model.heard) == len(answer.done) == loop.MAX_TOKENS // said
-
-
 CREATE = (Call("create", {"text": "hal"}),)
 CUT_OFF, REFUSED = "the model's answer was cut off at its limit of tokens", "the model refused: no"
 
@@ -400,7 +370,6 @@ CUT_OFF, REFUSED = "the model's answer was cut off at its limit of tokens", "the
 @pytest.mark.parametrize(
     ("reply", "text", "broken"),
     [
-        pytest.param(Reply("Done.", tokens=loop.MAX_TOKENS), "Done.", "", id="an answer with the last tokens"),
         pytest.param(Reply("", stopped=EMPTY), "", EMPTY, id="nothing"),
         pytest.param(Reply("x", CREATE, CUT_OFF), "", CUT_OFF, id="half a call"),
         pytest.param(Reply("x", CREATE, REFUSED), "", REFUSED, id="a refusal with a call"),
@@ -415,14 +384,6 @@ async def test_a_reply_is_an_answer_or_the_reason_why_there_is_none_and_then_not
     answer = await worked("?", Scripted(reply), tools)
 
     assert (answer.text, answer.broken, tools.called) == (text, broken, [])
-
-
-async def test_a_server_that_says_nothing_of_tokens_is_counted_by_bytes() -> None:
-    model, task = Asking(), "x" * (loop.MAX_CONVERSATION // 2)
-    with patch("zerotrust.agent.agent_loop.MAX_TOKENS", 2 * len(task) // loop.BYTES_PER_TOKEN):
-        answer = await worked(task, model, Answering(read="x"))
-
-    assert (answer.broken, len(model.heard)) == (loop.NO_TOKENS, 2)
 
 
 async def test_a_model_that_takes_too_long_is_given_up() -> None:
@@ -498,17 +459,12 @@ async def test_a_call_that_has_succeeded_is_not_made_again_unless_it_only_reads(
     assert [message["content"] for message in model.heard[2][-4:]] == [loop.DONE, "x", loop.DONE, "filed"]
 
 
-async def test_a_model_whose_calls_cannot_be_made_is_given_up_unless_it_mends() -> None:
-    bad = Reply(calls=(Call("read", {}, "the arguments are no JSON object"),))
-    mended = Reply(calls=(*bad.calls, Call("read", {})))  # a bad call takes nothing from one beside it
-    for mends, replies in ((False, [bad] * loop.MAX_IDLE), (True, [bad, bad, mended, bad, bad, SAID])):
-        model, tools = Scripted(*replies), Answering(read="x")
-        answer = await worked("?", model, tools)
+async def test_a_bad_call_takes_nothing_from_one_beside_it() -> None:
+    bad = Call("read", {}, "the arguments are no JSON object")
+    tools = Answering(read="x")
+    answer = await worked("?", Scripted(Reply(calls=(bad, Call("read", {}))), SAID), tools)
 
-        assert (answer.text, answer.broken) == (("Done.", "") if mends else ("", loop.IDLE))
-        assert tools.called == ["read"] * mends
-        assert model.heard[1][-1]["content"] == "the arguments are no JSON object"
-        assert answer.failed[0] == "read {}: the arguments are no JSON object"
+    assert (answer.text, tools.called, answer.failed) == ("Done.", ["read"], (f"read {{}}: {bad.wrong}",))
 
 
 async def test_a_model_that_calls_what_does_not_exist_is_told_what_does() -> None:

@@ -8,7 +8,6 @@ import asyncio
 import json
 import re
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -25,16 +24,8 @@ from zerotrust.limits.bounded import cut
 
 MAX_TURNS = 16
 """Replies of a model after which a task is given up: the longest example here takes five."""
-MAX_IDLE = 3
-"""Replies in a row, none of whose calls could be made, after which a task is given up."""
 MAX_CALLS = 64
 """Tool calls in one task; any more are refused, and the model gets the refusal."""
-MAX_SAME = 3
-"""Calls of one tool with the same arguments in one task."""
-MAX_TOKENS = 400_000
-"""Tokens in one task: four conversations of the largest size, at four bytes a token."""
-BYTES_PER_TOKEN = 16
-"""Bytes of a conversation for which at least one token is counted, whatever the model's server says."""
 SECONDS_TO_REPORT = 5
 """Seconds before the end of its caller's token at which a task ends, so that the caller is told what was done."""
 MAX_SECONDS = TASK_LIFE - SECONDS_TO_REPORT
@@ -46,14 +37,9 @@ The routes of the model and of the next agent accept this much (`routes.py`)."""
 LONGEST, LONGEST_FAILURE = 100, 1000
 """Characters of a call, and of its result, in the account; and of a failed call."""
 TOO_LONG, TOO_MANY = "the answer is too long for this task", "too many calls for one task"
-DONE, SAME = (
-    "not called again: this call has been made, with success",
-    "not called again: it has been made often enough",
-)
+DONE = "not called again: this call has been made, with success"
 
 NO_END = "the model came to no end"
-IDLE = "the model asks again and again for what cannot be done"
-NO_TOKENS = "the task has used all tokens that one task may use"
 NO_TIME = "the task took longer than one task may take"
 NO_ROOM = "more was said than one task has room for"
 
@@ -78,7 +64,6 @@ async def run_tool_loop(
     until = asyncio.get_running_loop().time() + min(MAX_SECONDS, left)
     first, _ = await asyncio.gather(tool_token(), model_token())  # both at once, if they have to be exchanged
     talk = _Talk(messages, await tools.list_tools(first), tools, tool_token, until)
-    idle = 0
     try:
         for _ in range(MAX_TURNS):
             reply = await talk.reply(model, model_token)
@@ -86,9 +71,7 @@ async def run_tool_loop(
                 return talk.account(broken=reply.stopped)
             if not reply.calls:
                 return talk.account(text=reply.text)
-            idle = 0 if await talk.do(reply) else idle + 1
-            if idle == MAX_IDLE:  # control: idle-replies-bounded
-                return talk.account(broken=IDLE)
+            await talk.do(reply)
     except PeerError as error:
         return talk.account(broken=error.message, outage=error.outage)
     return talk.account(broken=NO_END)
@@ -105,8 +88,8 @@ class _Talk:
         Raises `PeerError` if they are too large already.
         """
         self._messages, self._offer, self._tools, self._tool_token = messages, offer, tools, tool_token
-        self._until, self._room, self._tokens, self._calls = until, MAX_CONVERSATION, 0, 0
-        self._made, self._succeeded = Counter[str](), set[str]()
+        self._until, self._room, self._calls = until, MAX_CONVERSATION, 0
+        self._succeeded = set[str]()
         self._done, self._failed, self._unclear = list[str](), list[str](), list[str]()
         for message in messages:
             self._reserve(message)
@@ -119,18 +102,13 @@ class _Talk:
     async def reply(self, model: ModelClient, token: TokenSource) -> Reply:
         """Return the model's next reply, which is added to the messages.
 
-        Raises `PeerError`, also if no room, time or tokens are left for it.
+        Raises `PeerError`, also if no room or time is left for it.
         """
-        if self._tokens >= MAX_TOKENS:  # control: task-tokens-bounded
-            raise PeerError(NO_TOKENS)
         try:
             async with asyncio.timeout_at(self._until):
                 reply = await model.reply(self._messages, self._offer.tools, await _get_token(token, model.name))
         except TimeoutError as error:
             raise PeerError(NO_TIME) from error
-        # A server may say too little, or nothing.
-        # control: task-tokens-at-least
-        self._tokens += max(reply.tokens, (MAX_CONVERSATION - self._room) // BYTES_PER_TOKEN)
         calls = [
             {"id": own, "type": "function", "function": {"name": _plain(call.name), "arguments": _json(call)}}
             for own, call in self._with_ids(reply)
@@ -138,12 +116,13 @@ class _Talk:
         self._add({"role": "assistant", "content": reply.text or None, "tool_calls": calls})
         return reply
 
-    async def do(self, reply: Reply) -> int:
+    async def do(self, reply: Reply) -> None:
         """Make the calls of a reply, in their order, and add their results to the messages.
 
-        Return how many were made.  Raises `PeerError` if the tool is unavailable, and if no room or time is left.
+        Raises `PeerError` if the tool is unavailable, and if no room or time is left.
         """
-        return sum([await self._call(own, call) for own, call in self._with_ids(reply)])
+        for own, call in self._with_ids(reply):
+            await self._call(own, call)
 
     def _with_ids(self, reply: Reply) -> list[tuple[str, Call]]:
         """Return the calls of a reply, with ids of ours: models leave them out, and use one twice."""
@@ -162,18 +141,17 @@ class _Talk:
     def _answer(self, own: str, content: str) -> None:
         self._add({"role": "tool", "tool_call_id": own, "content": content})
 
-    async def _call(self, own: str, call: Call) -> bool:
-        """Make one call if it may be made, and add the result to the messages.  Return whether it was made."""
+    async def _call(self, own: str, call: Call) -> None:
+        """Make one call if it may be made, and add the result to the messages."""
         self._calls += 1
         if self._calls > MAX_CALLS:  # control: tool-calls-bounded
             self._answer(own, f"refused ({TOO_MANY})")
-            return False
+            return
         what = f"{call.name} {json.dumps(call.arguments)}"
         if wrong := self._objection(call):
             self._failed.append(_failure(what, wrong))
             self._answer(own, wrong)
-            return False
-        self._made[_key(call)] += 1
+            return
         try:
             token = await _get_token(self._tool_token, self._tools.name)
             if asyncio.get_running_loop().time() >= self._until:
@@ -193,7 +171,6 @@ class _Talk:
             said = TOO_LONG
             self._failed.append(_failure(what, TOO_LONG))
         self._answer(own, said)
-        return True
 
     async def _await_result(self, calling: Awaitable[tuple[str, bool]]) -> tuple[str, bool]:
         """Return the result of a call that has begun.  Raises `PeerError` shortly before the caller stops waiting."""
@@ -212,11 +189,7 @@ class _Talk:
         if call.wrong:
             return call.wrong
         # control: nothing-done-twice
-        if _key(call) in self._succeeded and call.name not in self._offer.read_only:
-            return DONE
-        if self._made[_key(call)] >= MAX_SAME:  # control: same-call-bounded
-            return SAME
-        return ""
+        return DONE if _key(call) in self._succeeded and call.name not in self._offer.read_only else ""
 
 
 async def _get_token(token: TokenSource, party: str) -> ExchangedToken:

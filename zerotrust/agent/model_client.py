@@ -54,8 +54,6 @@ class Reply:
     calls: tuple[Call, ...] = ()
     stopped: str = ""
     """Why the reply is not whole; empty if it is.  No tool is called for a reply that is not."""
-    tokens: int = 0
-    """The tokens that the reply cost, as the server says; 0 if it says nothing."""
 
 
 class ModelClient:
@@ -99,10 +97,7 @@ def read_reply(answer: bytes) -> Reply:
         stopped = f"the model refused: {cut(str(refusal), LONGEST_REFUSAL)}"
     elif not stopped and not calls and not (text or "").strip():
         stopped = EMPTY
-    usage = body.get("usage")
-    used = usage.get("total_tokens") if isinstance(usage, dict) else None
-    tokens = used if isinstance(used, int) and not isinstance(used, bool) and used > 0 else 0
-    return Reply(text or "", calls, stopped, tokens)
+    return Reply(text or "", calls, stopped)
 
 
 def _call(entry: Any) -> Call:
