@@ -36,7 +36,7 @@ def create_app(service: Service) -> ASGIApp:
     async def work(plan: list[Step]) -> AsyncIterator[Progress]:
         text = ""
         for number, step in enumerate(plan, 1):
-            yield Progress(event="started", agent=step.agent, model=step.model, text=step.note)
+            yield Progress(event="started", agent=step.agent, model=step.model)
             try:
                 # control: token-for-one-department
                 token = await service.exchange(step.agent, *step.scopes, department=step.department, lasting=TASK_LIFE)

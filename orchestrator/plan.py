@@ -4,7 +4,6 @@ A plan lists the calls, each with agent, scopes and instruction, and can be read
 """
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,8 +20,6 @@ AGENTS: dict[str, tuple[str, ...]] = {
     "agent/writer": ("agent.invoke", "tool.write", "inference.run", "llama.chat"),
 }
 """Each agent that a plan may have, and the scopes of its token.  `make register` compares this with the registry."""
-LONGEST_NAME, ALIKE = 30, 0.8
-"""The longest text before a colon that can be meant as an agent's name, and how similar to one it has to be."""
 
 
 class Task(BaseModel):
@@ -56,8 +53,6 @@ class Step(BaseModel):
     """The model that its agent asks for."""
     model_because: str = ""
     """Why this model."""
-    note: str = ""
-    """What the user should know about the plan."""
 
 
 class Plan(BaseModel):
@@ -75,27 +70,18 @@ def make_plan(request: str, department: str) -> list[Step]:
     delete drafts has one step, which only writes.
     """
 
-    def step(agent: str, instruction: str, note: str = "") -> Step:
-        scopes = AGENTS[agent]
-        return Step(agent=agent, scopes=scopes, department=department, instruction=instruction, note=note)
+    def step(agent: str, instruction: str) -> Step:
+        return Step(agent=agent, scopes=AGENTS[agent], department=department, instruction=instruction)
 
     name, _, instruction = request.partition(":")
     name, instruction = name.strip().lower(), instruction.strip()
     if instruction and f"agent/{name}" in AGENTS:
         return [step(f"agent/{name}", instruction)]
-    note = _hint(name) if instruction else ""
     words = [word.strip(".,;:!?").lower() for word in request.split()]
     if words[:1] and words[0] in DELETING:
-        return [step("agent/writer", request, note)]
-    reading = step("agent/reader", request, note)
+        return [step("agent/writer", request)]
+    reading = step("agent/reader", request)
     return [reading, step("agent/writer", "File this as a new document:")] if FILING & set(words) else [reading]
-
-
-def _hint(name: str) -> str:
-    """Return a hint if a text before a colon is almost an agent's name.  It does not quote what the user wrote."""
-    names = [agent.removeprefix("agent/") for agent in AGENTS]
-    near = get_close_matches(name, names, 1, ALIKE) if len(name) <= LONGEST_NAME else []
-    return f'No agent has the name before the colon. Did you mean "{near[0].capitalize()}:"?' if near else ""
 
 
 def with_model(plan: list[Step], chosen: Choice) -> list[Step]:

@@ -7,7 +7,7 @@
 
 import hashlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, TypeVar
 
 import jwt
@@ -91,15 +91,15 @@ class Expected:
     issuer: str
     audience: str
     """This party alone."""
-    chain_claim: str
+    chain_claim: str = "act"
     """The claim that names the chain of actors: `act`, or `zt_act`, which has the same form."""
-    max_ttls: Mapping[str, int]
+    max_ttls: Mapping[str, int] = field(default_factory=dict)
     """The longest lifetime, in seconds, of a token issued to each party that may hold one."""
-    initiating_clients: frozenset[str]
+    initiating_clients: frozenset[str] = frozenset()
     """The parties that start chains: their tokens need no actor here."""
-    without_certificate: frozenset[str]
+    without_certificate: frozenset[str] = frozenset()
     """The parties whose tokens are valid here without a client certificate."""
-    peers: Mapping[str, str]
+    peers: Mapping[str, str] = field(default_factory=dict)
     """The parties that may show a certificate, SPIFFE ID to name."""
     operating: frozenset[str] = frozenset()
     """The parties that operate here by themselves: each is the subject of its tokens, which have no session."""

@@ -2,7 +2,6 @@
 
 from itertools import islice
 from typing import Annotated, Any, Literal
-from unicodedata import category
 
 from pydantic import AfterValidator, BaseModel, Field
 
@@ -12,6 +11,7 @@ from authorities.registry.notify import NOT_APPLICABLE, NOTIFIED, Notifier
 from authorities.registry.reasons import RegistryReason
 from authorities.registry.state import SILENT, State
 from authorities.registry.stream import Stream
+from zerotrust.authority.visible import visible
 from zerotrust.decision import Denied, Reason
 from zerotrust.revocation_list import Kind
 from zerotrust.shielded import Shielding, shielded
@@ -38,10 +38,9 @@ def _check_cause(cause: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Refuse control and format characters and line breaks: names and causes go to terminals and into records."""
-    kinds = {category(character) for character in text}
-    if any(kind[0] == "C" for kind in kinds) or kinds & {"Zl", "Zp"}:  # control: names-printable
-        raise ValueError("has a control or format character, or a line break")
+    """Refuse what people do not see, and line breaks: names and causes go to terminals and into records."""
+    if not all(map(visible, text)):  # control: names-printable
+        raise ValueError("has a character that is not visible, or a line break")
     return text
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.plan import AGENTS, LONGEST_NAME, make_plan
+from orchestrator.plan import AGENTS, make_plan
 
 
 @pytest.mark.parametrize("request_", ["Summarise and file it.", "Summarise, then SAVE", "Write: a summary"])
@@ -29,21 +29,18 @@ def test_a_request_that_begins_with_an_agents_name_is_for_that_agent_alone(reque
     assert (step.agent, step.scopes, step.instruction) == ("agent/writer", AGENTS["agent/writer"], "keep this")
 
 
-ALMOST = 'No agent has the name before the colon. Did you mean "Reader:"?'
-QUESTIONS = {
-    **dict.fromkeys(["Raeder: this", " readers :this", "REDER: this"], ALMOST),
-    "Summarise what to delete.": "",
-    " ": "",
-    "Summarise the profile of the underwriter.": "",  # a word that merely contains one of these is none
-    **dict.fromkeys(["Nobody: read this", "Writer:", "agent/writer: this", "Note: the writer: is away"], ""),
-    **dict.fromkeys(["Note: this", "Reader:", "reader", "Summarise", f"reader{'s' * LONGEST_NAME}: x"], ""),
-}
+QUESTIONS = (
+    "Raeder: this",
+    "Summarise what to delete.",
+    " ",
+    "Summarise the profile of the underwriter.",  # a word that merely contains one of these is none
+    *("Nobody: read this", "Writer:", "agent/writer: this", "Note: the writer: is away"),
+    *("Reader:", "reader", "Summarise"),
+)
 
 
-@pytest.mark.parametrize(("request_", "note"), QUESTIONS.items())
-def test_anything_else_is_a_question_for_the_reader_also_almost_the_name_of_an_agent_which_is_noted(
-    request_: str, note: str
-) -> None:
+@pytest.mark.parametrize("request_", QUESTIONS)
+def test_anything_else_is_a_question_for_the_reader(request_: str) -> None:
     (step,) = make_plan(request_, "/finance")
 
-    assert (step.agent, step.instruction, step.note) == ("agent/reader", request_, note)
+    assert (step.agent, step.instruction) == ("agent/reader", request_)

@@ -247,15 +247,7 @@ def guard(  # noqa: PLR0913 - what a gate needs, by name
     gate = Gate(
         app=app,
         routes=table,
-        expected=Expected(
-            issuer=issuer,
-            audience=audience,
-            chain_claim="act",
-            max_ttls={},
-            initiating_clients=frozenset(),
-            without_certificate=frozenset(),
-            peers={},
-        ),
+        expected=Expected(issuer=issuer, audience=audience),
         keys=SigningKeys(Discovery(issuer, http=reaching), http=reaching, freshness=FRESHNESS, clock=time.monotonic),
         policy=within_scopes(engine),
         revocations=NoneKnown(),

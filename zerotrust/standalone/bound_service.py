@@ -128,9 +128,6 @@ class BoundService:
         self._expected = Expected(
             issuer=issuer,
             audience=audience,
-            chain_claim="act",
-            max_ttls={},
-            initiating_clients=frozenset(),
             without_certificate=frozenset(callers.keys() - workloads.keys()),
             peers={spiffe_id: client for client, spiffe_id in workloads.items()},
         )
