@@ -12,7 +12,6 @@ from rich.table import Table
 
 from testkit.stack import NoDockerError, Stack
 from tests.support.compose import Tried
-from tests.support.progress import Progress
 from tests.support.system import ROOT
 
 
@@ -51,22 +50,10 @@ def tried(record_property: Callable[[str, object], None]) -> Tried:
     return lambda what, answer: record_property("tried", (what, answer))
 
 
-GROUPS = {"test_attacks.py": "Containers", "test_intruders.py": "Intruders in three containers"}
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Show how far `make attacks-compose` is."""
-    if config.getoption("--table") and not config.pluginmanager.has_plugin("progress"):
-        config.pluginmanager.register(Progress(config, announce=_announce, group_of=_group), "progress")
-
-
-def _announce(items: Sequence[pytest.Item]) -> str:
-    return f"{len(items)} tests; the first one starts all containers, which takes a minute or more."
-
-
-def _group(nodeid: str) -> str:
-    file = nodeid.partition("::")[0].rpartition("/")[2]
-    return GROUPS.get(file, file)
+def pytest_report_collectionfinish(config: pytest.Config, items: Sequence[pytest.Item]) -> str:
+    """Say beforehand how long `make attacks-compose` will be."""
+    said = f"{len(items)} tests; the first one starts all containers, which takes a minute or more."
+    return said if config.getoption("--table") else ""
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -111,12 +111,6 @@ def test_nothing_is_written_while_the_system_runs(
     assert capsys.readouterr().err == f"It runs, as process {os.getpid()}: `make down` first, then repeat.\n"
     assert after == before
 
-    (project / "run" / "notebooks" / "own").mkdir(parents=True)
-    with exclusive_run(project / "run" / "notebooks" / "own"):
-        assert commands.main(arguments) == 1
-    why = f"It runs in run/notebooks/own, as process {os.getpid()}: end that first, then repeat.\n"
-    assert capsys.readouterr().err == why
-
 
 @pytest.mark.parametrize("name", ["agents", "start/local.yaml", "agents/auditor"])
 def test_nothing_is_written_through_a_link(project: Path, tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
@@ -174,39 +168,6 @@ def test_make_runs_nothing_of_a_variable_of_its_own(tmp_path: Path, variable: st
 
     assert "pip sync" in done.stdout
     assert list(tmp_path.iterdir()) == []
-
-
-UV = """#!/bin/sh
-echo "$UV_NO_CACHE $*" >> notes
-mkdir -p .venv/bin
-n=0
-case "$*" in "pip sync"*) until [ $n = 1500 ] || [ "$(cat slept)" = 6 ]; do n=$((n + 1)); /bin/sleep 0.02; done;; esac
-"""
-
-
-def test_packages_are_installed_by_their_hashes_and_what_takes_long_gives_a_sign_of_life(tmp_path: Path) -> None:
-    """Here `sleep` takes no time, and installing ends once three signs were given."""
-    sleep = '#!/bin/sh\nn=$(cat slept 2>/dev/null || echo 0); echo $((n + 1)) > slept; [ "$n" -lt 5 ]\n'
-    needed = ["start/locks/requirements.lock", "start/locks/bootstrap.lock", "registration/pin.py", "start/run.py"]
-    programs = {"start/zt": "", "start/run": "#!/bin/sh\n", "bin/sleep": sleep, "bin/uv": UV}
-    for name, text in {**dict.fromkeys(needed, ""), **programs}.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-        (tmp_path / name).chmod(0o755)
-    done = subprocess.run(  # noqa: S603
-        ["make", "-f", str(ROOT / "Makefile"), ".venv/ready"],  # noqa: S607
-        cwd=tmp_path,
-        env={"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "UV_NO_CACHE": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-    venv, sync = (tmp_path / "notes").read_text().splitlines()
-    assert venv.startswith("1 venv ")
-    assert sync == "1 pip sync -q --require-hashes --python .venv/bin/python start/locks/requirements.lock"
-    told = [line for line in done.stdout.splitlines() if line.endswith(" s so far")]
-    assert told == [f"Packages are fetched and installed: {seconds} s so far" for seconds in (2, 4, 8)]
 
 
 def test_the_journal_of_a_new_party_is_there_for_all_who_read_journals(project: Path) -> None:
