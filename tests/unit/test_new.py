@@ -204,7 +204,7 @@ def test_packages_are_installed_by_their_hashes_and_what_takes_long_gives_a_sign
 
     venv, sync = (tmp_path / "notes").read_text().splitlines()
     assert venv.startswith("1 venv ")
-    assert sync == "1 pip sync -q --require-hashes --python .venv/bin/python start/locks/requirements.lock"
+    assert sync == "1 pip sync -q --no-build --require-hashes --python .venv/bin/python start/locks/requirements.lock"
     told = [line for line in done.stdout.splitlines() if line.endswith(" s so far")]
     assert told == [f"Packages are fetched and installed: {seconds} s so far" for seconds in (2, 4, 8)]
 
