@@ -186,14 +186,16 @@ override SO_FAR = (n=0 next=2; while sleep 2 >/dev/null 2>&1 && kill -0 $$$$ 2>/
 	@$(call SO_FAR,Packages are fetched and installed) UV_COMPILE_BYTECODE=1 $(UV) pip sync -q --no-build --require-hashes --python .notebooks/bin/python start/locks/requirements.notebooks.lock || { echo "The packages of start/locks/requirements.notebooks.lock cannot be had: is there a way to a package index?"; exit 1; }
 	@touch $@
 
-# start/locks/requirements.inference.lock is what the inference service alone installs beside start/locks/requirements.run.lock, and
-# start/locks/requirements.traces.lock what the exporter of traces does;
+# start/locks/requirements.inference.lock is what the inference service alone installs beside start/locks/requirements.run.lock,
+# start/locks/requirements.registry.lock what the registry and the tools do, and start/locks/requirements.traces.lock what the
+# exporter of traces does;
 # start/locks/requirements.ogx.lock is the OGX server's own environment, and start/locks/requirements.notebooks.lock that of the notebooks.
 lock:  ## Resolve the dependencies again
 	@echo uv | $(UV) pip compile - --universal --generate-hashes --no-emit-index-url --no-header --no-annotate -q -o start/locks/bootstrap.lock
-	@$(UV) pip compile pyproject.toml --all-extras --group demo --group llama-stack --group traces --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o start/locks/requirements.lock
+	@$(UV) pip compile pyproject.toml --all-extras --group demo --group registry --group llama-stack --group traces --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o start/locks/requirements.lock
 	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo -c start/locks/requirements.lock --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o start/locks/requirements.run.lock
 	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo --group llama-stack -c start/locks/requirements.lock $$(sed -n 's/^\([^ ]*\)==.*/--no-emit-package \1/p' start/locks/requirements.run.lock) --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o start/locks/requirements.inference.lock
+	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo --group registry -c start/locks/requirements.lock $$(sed -n 's/^\([^ ]*\)==.*/--no-emit-package \1/p' start/locks/requirements.run.lock) --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o start/locks/requirements.registry.lock
 	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo --group traces -c start/locks/requirements.lock $$(sed -n 's/^\([^ ]*\)==.*/--no-emit-package \1/p' start/locks/requirements.run.lock) --python-version 3.13 --generate-hashes --no-emit-index-url --no-header -q -o start/locks/requirements.traces.lock
-	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo --group notebooks -c start/locks/requirements.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o start/locks/requirements.notebooks.lock
+	@$(UV) pip compile pyproject.toml --extra a2a --extra mcp --extra zt --group demo --group registry --group notebooks -c start/locks/requirements.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o start/locks/requirements.notebooks.lock
 	@printf 'ogx==1.5.0\nogx-client==1.5.0\n' | $(UV) pip compile - --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header -q -o start/locks/requirements.ogx.lock

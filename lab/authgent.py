@@ -20,8 +20,8 @@ SCOPES = ("read", "write")
 def issuer() -> Issuer:
     """Register four agents and a client for the user, and return how they are used."""
     http = httpx.Client(base_url=BASE, timeout=30)
-    grants = ["authorization_code", "refresh_token"]
-    asked = {"client_name": "shop", "grant_types": grants, "redirect_uris": [REDIRECT], "scope": " ".join(SCOPES)}
+    asked = {"client_name": "shop", "redirect_uris": [REDIRECT], "scope": " ".join(SCOPES)}
+    asked |= {"grant_types": ["authorization_code", "refresh_token"], "token_endpoint_auth_method": "none"}
     shop = http.post("/register", json=asked).raise_for_status().json()
     agents = [
         http.post("/agents", json={"name": name, "owner": "sam", "allowed_scopes": list(SCOPES)})
@@ -39,17 +39,19 @@ def issuer() -> Issuer:
     return Issuer(
         http=http,
         metadata=http.get("/.well-known/oauth-authorization-server").raise_for_status().json(),
-        clients=[_client(one, f"client:{one['client_id']}") for one in agents],
-        user_client=_client(shop),
+        clients=[_client(one) for one in agents],
+        # Public, so that a key binds its refresh tokens.  authgent lets no public client revoke a token; where a
+        # confidential one does, what was exchanged from the token lives on.
+        user_client=Client(client_id=shop["client_id"]),
         sign_in=_sign_in,
         scopes=SCOPES,
         revoke={"client": client},  # there are neither sessions nor users that an administrator could end
     )
 
 
-def _client(registered: dict[str, str], actor: str = "") -> Client:
-    secret = registered["client_secret"]
-    return Client(client_id=registered["client_id"], credential=lambda: {"client_secret": secret}, actor=actor)
+def _client(registered: dict[str, str]) -> Client:
+    name, secret = registered["client_id"], registered["client_secret"]
+    return Client(client_id=name, credential=lambda: {"client_secret": secret}, actor=f"client:{name}")
 
 
 def _sign_in(issuer: Issuer, scope: str, bind: bool) -> SignedIn:  # noqa: FBT001 - as `Issuer.sign_in` is called

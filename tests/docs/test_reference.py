@@ -4,6 +4,7 @@ from typing import get_args
 
 import pytest
 
+from registration.licences import UNKNOWN
 from tests.reference.bounds import bounds, exists, is_there, told
 from tests.reference.events import EXAMPLES
 from tests.reference.pages import FOLDER, PAGES
@@ -13,6 +14,13 @@ from zerotrust.audit import event_types
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_what_its_generator_returns(name: str) -> None:
     assert (FOLDER / name).read_text() == PAGES[name](), "start/run tests.reference"
+
+
+def test_each_licence_is_known_and_the_lgpl_is_where_keycloaks_client_is_alone() -> None:
+    rows = [line.split(" | ") for line in (FOLDER / "licences.md").read_text().splitlines() if line.startswith("| ")]
+
+    assert [row for row in rows if row[1] == UNKNOWN] == []
+    assert [(row[0].split()[1], row[2]) for row in rows if "GPL" in row[1]] == [("jwcrypto", "registry, tools |")]
 
 
 WITHOUT_A_TEST = {"MOST_WAITING"}

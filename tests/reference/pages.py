@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from registration import licences
 from tests.attacks import table
 from tests.reference import bounds, commands, events, gate, policies, reasons, settings
 from tests.support.system import ROOT
@@ -12,6 +13,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "audit-events.md": events.page,
     "bounds.md": bounds.page,
     "gate.md": gate.page,
+    "licences.md": licences.page,
     "policies.md": policies.current,
     "reasons.md": reasons.page,
     "registry-yaml.md": settings.registry,

@@ -120,7 +120,8 @@ class Fake:
             said = jwt.decode(form["client_assertion"], KEY.public_key(), ["ES256"], audience="https://fake")
             secret = f"of {said['sub']}"
         known = {"none": None, "another's": "of a"}.get(self.wrong.removesuffix(" credential"), f"of {name}")
-        if name in self.gone or (name != "shop" and secret not in {known, f"of {name}"}):
+        public = "" if self.wrong == "confidential" else "shop"
+        if name in self.gone or (name != public and secret not in {known, f"of {name}"}):
             raise Refused("invalid_client")
         return name
 
@@ -138,8 +139,8 @@ class Fake:
                     raise Refused("invalid_grant")
                 said = dict(said)
                 bound = said.pop("cnf", {"jkt": ""})["jkt"]
-                accepted = {"refresh with any key": {jkt} - {""}, "refresh without a key": {""}}.get(self.wrong, set())
-                if jkt not in accepted | {bound}:
+                accepted = {"refresh with any key": {jkt} - {""}, "refresh without a key": {""}, "confidential": {jkt}}
+                if jkt not in accepted.get(self.wrong, set()) | {bound}:
                     raise Refused("invalid_grant")
                 return self.issued(client, "" if self.wrong == "refresh unbinds" else jkt, **said)
             case "client_credentials" if self.wrong != "no own token":
@@ -158,7 +159,7 @@ class Fake:
         said |= {"azp": azp, "aud": aud[0] if len(aud) == 1 else aud, "exp": min(now + LIFE, end)}
         said |= {"iat": now, "jti": secrets.token_hex(8)}
         self.refreshable[said["jti"]] = record
-        token = jwt.encode(said, KEY, "ES256")
+        token = jwt.encode(said, KEY, "ES256")[:: -1 if self.wrong == "opaque" else 1]
         refresh = {} if self.wrong == "no refresh" else {"refresh_token": said["jti"]}
         return {"access_token": token, "token_type": "DPoP" if jkt else "Bearer"} | refresh
 
@@ -219,6 +220,7 @@ class Fake:
         return asked
 
     def verified(self, token: str) -> Claims:
+        token = token[:: -1 if self.wrong == "opaque" else 1]
         head = jwt.get_unverified_header(token)
         believed = {"no signature": head["alg"] == "none", "key in the token": "jwk" in head}.get(self.wrong, False)
         forged = self.wrong == "edited" and head["alg"] == "ES256"

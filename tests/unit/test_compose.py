@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from authorities.attestation.containers.attested import images
-from authorities.attestation.containers.main import PACKAGES
+from authorities.attestation.containers import main as attestation
 from registration import names
 from start.stopping import SECONDS
 from tests.support.system import ROOT, registry
@@ -77,11 +76,16 @@ def test_what_is_copied_from_the_checkout_is_what_was_approved_and_can_be_read_w
     assert "* -text" in (ROOT / ".gitattributes").read_text().splitlines()
 
 
-def test_only_inference_may_have_packages_of_its_own() -> None:
-    pinned = {"/app/packages/client.py": "0" * 64}
-    found = {one.party: one.app for one in images(registry(), load_lock(ROOT / "registry.lock"), {"inference": pinned})}
+def test_two_parties_have_packages_of_their_own_besides_their_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attestation, "load_pin", lambda file: {f"/app/packages/{file.name}": "0" * 64})
+    approved = attestation.approved_images(registry(), load_lock(ROOT / "registry.lock"))
+    own = {one.party: {file for file in one.app if "packages" in file} for one in approved}
 
-    assert {party for party, files in found.items() if pinned.items() <= files.items()} == {"inference"} == {*PACKAGES}
+    assert {party: files for party, files in own.items() if files} == {
+        "inference": {"/app/packages/inference.packages.json"},
+        REGISTRY: {"/app/packages/registry.packages.json"},
+    }
+    assert "/app/registry.lock" in next(one.app for one in approved if one.party == REGISTRY)
 
 
 USERS = {"keycloak": "1000:0", "database": "postgres"}

@@ -1,8 +1,11 @@
 """The delegation kit: an issuer that is right passes every check, and one that is wrong in one thing fails one."""
 
+from functools import partial
+
 import pytest
 
-from testkit.delegation import Issuer
+from testkit.delegation import Client, Issuer
+from testkit.delegation.issuer import NO_JWT
 from tests.support.delegation import CHECKS, Fake, outcome
 
 WHAT = ["session", "user", "client", "ancestor"]
@@ -38,6 +41,7 @@ WRONG = {
 }
 
 
+ALONE = "a refresh token is good for its own client alone"
 LACKS = {
     "no own token": {"no other grant makes a chain": "no client gets a token of its own"},
     "one scope": {"a scope that was given up is not granted again": "b never gets write"},
@@ -45,8 +49,9 @@ LACKS = {
     "acts once": {"a chain has an end": "no client acts twice, and there are only 4: name 9"},
     "no refresh": {
         "a refresh needs the key of the sign in": "the user gets no refresh token that is bound",
-        "a refresh token is good for its own client alone": "the user gets no refresh token",
+        ALONE: "the user gets no refresh token",
     },
+    "opaque": {name: NO_JWT for name in CHECKS if name != ALONE},
     "never active": {f"revoked, introspected, {what}": "introspection calls no token active" for what in WHAT},
 }
 
@@ -98,6 +103,17 @@ def test_what_there_is_no_way_to_try_is_skipped_and_says_what_is_missing() -> No
         "there is no revocation_endpoint": ["revoked, exchanged, ancestor"],
         **{f"nobody says how a {what} is revoked": [f"revoked, exchanged, {what}"] for what in WHAT[:3]},
     }
+
+
+@pytest.mark.parametrize(("issuer", "told"), [("confidential", "yes"), ("refresh with any key", "no")])
+def test_a_credential_binds_refresh_tokens_in_place_of_a_key(issuer: str, told: str) -> None:
+    shop = Client(client_id="shop", credential=partial(dict, client_secret="of shop"))
+
+    said, why = outcome(CHECKS["a refresh needs the key of the sign in"], Fake(issuer).issuer(user_client=shop))
+
+    assert said == "-"
+    assert why.startswith("the user's client has a credential")
+    assert outcome(CHECKS[ALONE], Fake(issuer).issuer(user_client=shop))[0] == told
 
 
 def test_an_issuer_that_fails_has_refused_nothing() -> None:

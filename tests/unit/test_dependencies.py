@@ -13,9 +13,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.support.system import ROOT
+from tests.support.system import ROOT, registry
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+GROUPS = PROJECT["dependency-groups"]
 BASE = "no extra"
 DECLARED = {
     part: {canonicalize_name(Requirement(one).name) for one in needed} - {PROJECT["project"]["name"]}
@@ -103,14 +104,17 @@ def test_the_image_installs_what_is_tested() -> None:
     assert installed.items() <= tested.items()
     needed = [
         *(declared for part, declared in DECLARED.items() if part != "testbed"),  # it is outside, and looks in
-        {canonicalize_name(Requirement(one).name) for one in PROJECT["dependency-groups"]["demo"]},
+        {canonicalize_name(Requirement(one).name) for one in GROUPS["demo"]},
     ]
     assert set[str]().union(*needed) <= installed.keys()
 
 
-@pytest.mark.parametrize(("lock", "client"), [("inference", "llama-stack-client"), ("traces", "opentelemetry-sdk")])
+CLIENTS = {"inference": "llama-stack-client", "registry": "python-keycloak", "traces": "opentelemetry-sdk"}
+
+
+@pytest.mark.parametrize(("lock", "client"), CLIENTS.items())
 def test_one_image_alone_installs_what_its_client_needs(lock: str, client: str) -> None:
-    """Inference its client of a model server, and the exporter of traces OpenTelemetry's SDK, which no party has."""
+    """Inference its client of a model server, the registry Keycloak's, the exporter of traces OpenTelemetry's SDK."""
     own, tested = pinned(f"start/locks/requirements.{lock}.lock"), pinned("start/locks/requirements.lock")
 
     assert own.items() <= tested.items()
@@ -118,9 +122,21 @@ def test_one_image_alone_installs_what_its_client_needs(lock: str, client: str) 
     assert own.keys().isdisjoint(pinned("start/locks/requirements.run.lock"))
 
 
+def test_what_runs_in_an_image_without_keycloaks_client_does_not_import_it() -> None:
+    known, own = registry(), pinned("start/locks/requirements.registry.lock").keys()
+    runs = [known.parties[name].code[0].replace("/", ".") for name in {*known.measured} - {known.authorities.registry}]
+    runs += [f"authorities.attestation.{where}" for where in ("containers", "kubernetes")]
+    imports = ", ".join([*(f"{one}.main" for one in runs), "start.traces.spans", "registration.realm.script"])
+    absent = [name for name, brought in DISTRIBUTIONS.items() if own & {canonicalize_name(one) for one in brought}]
+    program = f"import sys; sys.path.append({str(ROOT)!r}); sys.modules |= dict.fromkeys({absent}); import {imports}"
+
+    assert "jwcrypto" in absent
+    subprocess.run([sys.executable, "-I", "-c", program], check=True)  # noqa: S603
+
+
 def test_a_notebook_imports_the_demo_with_the_packages_that_are_tested() -> None:
     kernels, tested = pinned("start/locks/requirements.notebooks.lock"), pinned("start/locks/requirements.lock")
 
-    needed = {canonicalize_name(Requirement(one).name) for one in PROJECT["dependency-groups"]["demo"]}
+    needed = {canonicalize_name(Requirement(one).name) for one in [*GROUPS["demo"], *GROUPS["registry"]]}
     needed = needed.union(*(declared for part, declared in DECLARED.items() if part != "testbed"))
     assert {name: kernels.get(name) for name in needed} == {name: tested[name] for name in needed}

@@ -40,7 +40,7 @@ from zerotrust.transport.logs import line_of
 
 APP, KEYS, PUBLIC, KEYCLOAK = Path("/app"), Path("/keys"), Path("/public"), Path("/keycloak-tls")
 PIN = APP / "base.json"
-PACKAGES = {"inference": APP / "inference.packages.json"}
+PACKAGES = {"inference": APP / "inference.packages.json", "authority/registry": APP / "registry.packages.json"}
 """The pin of what a party has in `/app/packages`, by the party's name."""
 DEPLOYMENT, OF_KUBERNETES = "start/containers.yaml", "start/kubernetes.yaml"
 POLICIES, ROOT = "policies", Path(__file__).parents[3]
@@ -51,8 +51,6 @@ OF_POLICY = (
     *(f"{POLICIES}/{name}" for name in (SCHEMA, TABLE)),
 )
 """The files that the images of these parties have besides their code; this image has the same."""
-
-
 Further = Callable[[Registry, Lock], list[Image]]
 """Returns images that are attested besides those of the registry's parties."""
 RENEWED_AFTER = DAYS * 86400 / 2
@@ -102,11 +100,13 @@ def approved_images(registry: Registry, lock: Lock) -> list[Image]:
     own, authorities = ImageFiles(), registry.authorities
     further_files = {authorities.registry: OF_REGISTRY, authorities.policy: OF_POLICY}
     further_files |= {name: OF_OPERATING for name, party in registry.parties.items() if party.operates}
-    of_authorities = {
+    further = {
         party: {f"/app/{name}": str(own.look_at("", f"/app/{name}")) for name in names}
         for party, names in further_files.items()
     }
-    return images(registry, lock, of_authorities | {party: load_pin(file) for party, file in PACKAGES.items()})
+    for party, file in PACKAGES.items():
+        further[party] = further.get(party, {}) | load_pin(file)
+    return images(registry, lock, further)
 
 
 def log(event: str, **fields: object) -> None:
