@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 from authorities.policy import differences, fit
-from authorities.policy.inquiries import get_version, unavailable
+from authorities.policy.inquiries import get_version
 from authorities.policy.reasons import PolicyReason
-from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError
+from authorities.policy.versions import Content, Version, Versions, VersionsError
 from zerotrust.decision import Denied
 from zerotrust.limits.bounded import cut
 from zerotrust.registry.model import Registry
@@ -25,7 +24,7 @@ Publish = Callable[[Version], Awaitable[None]]
 
 It raises `Denied`: with a status below 500 if the registry refuses it, otherwise if the registry does not answer."""
 
-Record = Callable[[Summary], Awaitable[object]]
+Record = Callable[[Version], Awaitable[object]]
 """Records a version; returns when that is on the disk.  Raises `Denied`."""
 
 
@@ -53,7 +52,7 @@ class PolicyActivation(Shielding):
     @shielded
     async def activate(
         self, content: Content, *, by: str, why: str, after: int | None = None, of: int | None = None
-    ) -> Summary:
+    ) -> Version:
         """Put a content into force as a new version.  Return it when the registry has taken it.
 
         `after`: the version that the operator has compared it with.  Raises `Denied`: `policy_moved` if that is not in
@@ -71,32 +70,31 @@ class PolicyActivation(Shielding):
             try:
                 version = await asyncio.to_thread(self.versions.add, content, by=by, why=why, of=of)
             except VersionsError as error:
-                raise unavailable(error) from error
-            await self._publish_version(version)
-            return version.summary
+                raise Denied(PolicyReason.VERSIONS_UNAVAILABLE, str(error), advice=str(error)) from error
+            await self._record(version)  # before any other party decides by it
+            await self._publish_version(version, self.versions.active)
+            return version
 
-    async def rollback(self, number: int, *, by: str, why: str, after: int | None = None) -> Summary:
+    async def rollback(self, number: int, *, by: str, why: str, after: int | None = None) -> Version:
         """Put the content of an older version into force, as a new one.  `after` and errors: as for `activate`."""
-        content = (await get_version(self.versions, number)).content
+        content = get_version(self.versions, number).content
         return await self.activate(content, by=by, why=why, after=after, of=number)
 
-    async def _publish_version(self, version: Version) -> None:
-        recorded = False
+    async def state(self) -> None:
+        """Record which version is in force.  Raises `Denied`."""
+        async with self._turn:  # otherwise the record could come after that of a newer one
+            await self._state(self.versions.active)
+
+    async def _publish_version(self, version: Version, before: Version) -> None:
+        await asyncio.to_thread(self.versions.use, version)
         try:
-            await self._record(version.summary)  # before any other party decides by it
-            recorded = True
             await self._publish(version)
         except Denied as refusal:
-            if recorded and refusal.status >= 500:
+            if refusal.status >= 500:
                 advice = f"Version {version.number} is kept, and comes into force as soon as the registry takes it."
                 raise Denied(refusal.reason, refusal.detail, advice=advice) from refusal
-            try:
-                await asyncio.to_thread(self.versions.withdraw, version)  # control: refused-version-withdrawn
-            except VersionsError as error:
-                raise unavailable(error) from error
-            if recorded:
-                with suppress(Denied):  # without a journal, nothing is decided
-                    await self._state(self.versions.active)
+            await self._state(before)
+            await asyncio.to_thread(self.versions.use, before)  # control: refused-version-withdrawn
             raise
 
     def _problems(self, content: Content, *by: str) -> tuple[list[str], int]:

@@ -17,9 +17,9 @@ from authorities.policy.inquiries import Inquiries
 from authorities.policy.operators import ROUTES as OF_OPERATORS
 from authorities.policy.operators import add_operator_routes, change
 from authorities.policy.pdp import PointInForce
-from authorities.policy.publisher import SECONDS_BETWEEN, Publisher
+from authorities.policy.publisher import Publisher
 from authorities.policy.startup import target_of
-from authorities.policy.versions import Summary, Versions
+from authorities.policy.versions import Version, Versions
 from zerotrust.audit.event_types import RegistryChange
 from zerotrust.decision import Denied
 from zerotrust.routes import Public, Routes
@@ -35,11 +35,22 @@ ROUTES: Routes = {("GET", "/health"): Public(), **OF_OPERATORS, **OF_AUTHZEN}
 def create_app(service: Service, versions: Versions, on_renewal: Callable[[Callable[[Svid], None]], None]) -> ASGIApp:
     """Return the policy authority, guarded.  `on_renewal` registers a function that gets each new SVID."""
     registry = service.registry
+    stated = -STATED_EVERY
+
+    async def on_record() -> Version:
+        """Return the version in force.  State it again and again: a start reads that in the rest of the journal."""
+        nonlocal stated
+        if service.journal.link.records - stated >= STATED_EVERY:
+            with suppress(Denied):  # without a journal, nothing is decided
+                await office.state()
+                stated = service.journal.link.records
+        return versions.active
+
     publisher = Publisher(
         registry.address(registry.authorities.registry),
         http=service.egress.authorities,
         identity=lambda: service.workload.svid,
-        active=lambda: versions.active,
+        active=on_record,
         clock=service.clock,
     )
     on_renewal(publisher.renew)
@@ -48,29 +59,18 @@ def create_app(service: Service, versions: Versions, on_renewal: Callable[[Calla
         publisher.publish,
         lambda: service.registry,
         lambda version: service.recorder.write(change(version)),
-        lambda version: service.recorder.write(in_force_now(version)),
+        lambda version: service.recorder.write(RegistryChange(action="in_force", target=target_of(version))),
     )
-
-    async def state() -> None:
-        """State again and again which version is in force: a start reads that in the rest of the journal."""
-        stated = -STATED_EVERY
-        while True:
-            if service.journal.link.records - stated >= STATED_EVERY:
-                with suppress(Denied):  # without a journal, nothing is decided
-                    await service.recorder.write(in_force_now(versions.active))
-                    stated = service.journal.link.records
-            await asyncio.sleep(SECONDS_BETWEEN)
 
     @asynccontextmanager
     async def publishing() -> AsyncIterator[None]:
-        works = [asyncio.create_task(work) for work in (publisher.run(), state())]
+        work = asyncio.create_task(publisher.run())
         try:
             yield
         finally:
-            for work in works:
-                work.cancel()
-                with suppress(asyncio.CancelledError):
-                    await work
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work
             await office.wait_until_done()
 
     app: FastAPI = service.app(publishing())
@@ -78,8 +78,3 @@ def create_app(service: Service, versions: Versions, on_renewal: Callable[[Calla
     in_force = PointInForce(lambda: versions.active, lambda: service.registry)
     add_authzen_routes(app, in_force, registry.address(service.name))
     return service.guard(app, ROUTES)
-
-
-def in_force_now(version: Summary) -> RegistryChange:
-    """Return the event that states that a version is in force, and no newer one."""
-    return RegistryChange(action="in_force", target=target_of(version))

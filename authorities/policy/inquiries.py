@@ -11,7 +11,7 @@ from authorities.policy.explain import Explanations
 from authorities.policy.questions import Asked
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.rules import rules_of
-from authorities.policy.versions import Version, Versions, VersionsError
+from authorities.policy.versions import Version, Versions
 from zerotrust.decision import Denied
 from zerotrust.policy import PolicyError
 from zerotrust.registry.model import Registry
@@ -31,7 +31,7 @@ class Inquiries:
         found = dict[int, dict[str, Any] | None]()
         async with self._turn:
             for name in dict.fromkeys(one.policy for one in asked):
-                version = await self._version_named(name)
+                version = self._version_named(name)
                 those = [(place, one) for place, one in enumerate(asked) if one.policy == name]
                 explained = await asyncio.to_thread(_explain_each, version, self._registry(), [one for _, one in those])
                 found |= zip([place for place, _ in those], explained, strict=True)
@@ -39,17 +39,14 @@ class Inquiries:
 
     async def sentences(self, name: str) -> dict[str, str] | None:
         """Return the sentence of each rule of a version, by the rule's id; None if the version is not kept."""
-        if not (version := await self._version_named(name)):
+        if not (version := self._version_named(name)):
             return None
         rules = await asyncio.to_thread(rules_of, version.content.document.policies)
         return {rule.id: rule.sentence for rule in rules}
 
-    async def _version_named(self, name: str) -> Version | None:
-        try:
-            version = await get_version(self.versions, int(name.partition("-")[0]))
-        except Denied:
-            return None
-        return version if version.name == name else None
+    def _version_named(self, name: str) -> Version | None:
+        version = self.versions.version(int(name.partition("-")[0]))
+        return version if version and version.name == name else None
 
 
 def _explain_each(version: Version | None, registry: Registry, asked: Sequence[Asked]) -> list[dict[str, Any] | None]:
@@ -67,16 +64,8 @@ def _nearest(explanations: Explanations, asked: Asked) -> dict[str, Any]:
     return {"allowed": any(not one.missed for one in near), "rules": rules}
 
 
-async def get_version(versions: Versions, number: int) -> Version:
-    """Return a version.  Raises `Denied` if it is not kept, or damaged."""
-    try:
-        return await asyncio.to_thread(versions.version, number)
-    except KeyError as error:
-        raise Denied(PolicyReason.NO_SUCH_VERSION, str(number), advice=f"There is no version {number}") from error
-    except VersionsError as error:
-        raise unavailable(error) from error
-
-
-def unavailable(error: VersionsError) -> Denied:
-    """Return the refusal if versions cannot be kept or read."""
-    return Denied(PolicyReason.VERSIONS_UNAVAILABLE, str(error), advice=str(error))
+def get_version(versions: Versions, number: int) -> Version:
+    """Return a version.  Raises `Denied` if it is not kept."""
+    if not (version := versions.version(number)):
+        raise Denied(PolicyReason.NO_SUCH_VERSION, str(number), advice=f"There is no version {number}")
+    return version

@@ -9,7 +9,7 @@ from authorities.policy.activation import PolicyActivation
 from authorities.policy.inquiries import Inquiries, get_version
 from authorities.policy.questions import MOST_ASKED, MOST_VERSIONS, Asked, VersionName
 from authorities.policy.startup import target_of
-from authorities.policy.versions import Content, Summary, Why
+from authorities.policy.versions import Content, Version, Why
 from zerotrust.audit.event_parts import Caller
 from zerotrust.audit.event_types import RegistryChange
 from zerotrust.audit.forms import sanitize
@@ -37,22 +37,22 @@ class _Shape(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Activation(_Shape):
+class _Change(_Shape):
+    why: Why
+    after: Number | None = None
+    """The version that it was compared with."""
+
+
+class Activation(_Change):
     """A content to activate."""
 
     content: Content
-    why: Why
-    after: Number | None = None
-    """The version that it was compared with."""
 
 
-class Rollback(_Shape):
+class Rollback(_Change):
     """An older version to go back to."""
 
     version: Number
-    why: Why
-    after: Number | None = None
-    """The version that it was compared with."""
 
 
 class Questions(_Shape):
@@ -77,12 +77,12 @@ def add_operator_routes(app: FastAPI, office: PolicyActivation, inquiries: Inqui
     async def list_versions() -> dict[str, Any]:
         return {
             "active": inquiries.versions.active.number,
-            "versions": [one.model_dump() for one in inquiries.versions.all()],
+            "versions": [one.model_dump(exclude={"content"}) for one in inquiries.versions.all()],
         }
 
     @app.get("/versions/{number}")
     async def show_version(number: InPath) -> dict[str, Any]:
-        return (await get_version(inquiries.versions, number)).model_dump()
+        return get_version(inquiries.versions, number).model_dump()
 
     @app.post("/versions/test")
     async def test(content: Content) -> dict[str, Any]:
@@ -91,12 +91,14 @@ def add_operator_routes(app: FastAPI, office: PolicyActivation, inquiries: Inqui
     @app.post("/versions")
     async def activate(asked: Activation) -> dict[str, Any]:
         by = current_principal().subject
-        return (await office.activate(asked.content, by=by, why=asked.why, after=asked.after)).model_dump()
+        version = await office.activate(asked.content, by=by, why=asked.why, after=asked.after)
+        return version.model_dump(exclude={"content"})
 
     @app.post("/versions/rollback")
     async def rollback(asked: Rollback) -> dict[str, Any]:
         by = current_principal().subject
-        return (await office.rollback(asked.version, by=by, why=asked.why, after=asked.after)).model_dump()
+        version = await office.rollback(asked.version, by=by, why=asked.why, after=asked.after)
+        return version.model_dump(exclude={"content"})
 
     @app.post("/explanations")
     async def explain(asked: Questions) -> dict[str, Any]:
@@ -106,7 +108,7 @@ def add_operator_routes(app: FastAPI, office: PolicyActivation, inquiries: Inqui
         }
 
 
-def change(version: Summary) -> RegistryChange:
+def change(version: Version) -> RegistryChange:
     """Return the event for a version that the current operator puts into force."""
     return RegistryChange(
         action="rollback" if version.of else "activate",

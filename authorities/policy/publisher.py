@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import httpx
 import orjson
@@ -35,10 +35,10 @@ class Publisher:
         *,
         http: httpx.AsyncClient,
         identity: Callable[[], Svid],
-        active: Callable[[], Version],
+        active: Callable[[], Awaitable[Version]],
         clock: Callable[[], float],
     ) -> None:
-        """`registry` is its address; `active` returns the version in force; `clock`: seconds since the epoch."""
+        """`registry` is its address; `active` returns the version on record; `clock`: seconds since the epoch."""
         self._url, self._http, self._identity, self._active = f"{registry}{PATH}", http, identity, active
         self._clock, self._renewed, self._turn = clock, asyncio.Event(), asyncio.Lock()
         self._signed: tuple[int, x509.Certificate, str] | None = None
@@ -70,7 +70,7 @@ class Publisher:
         while True:
             self._renewed.clear()
             try:
-                await self.publish(self._active())
+                await self.publish(await self._active())
                 wait, why = SECONDS_BETWEEN, ""
             except Denied as refusal:
                 wait, why = SECONDS_AFTER_FAILURE, str(refusal)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from authorities.policy import fit
 from authorities.policy.activation import limit_problems
-from authorities.policy.versions import FIRST, Summary, Versions, VersionsError
+from authorities.policy.versions import OnRecord, Version, Versions, VersionsError
 from zerotrust.audit.chain import lines, link_before_oldest
 from zerotrust.audit.event_types import RegistryChange
 from zerotrust.audit.forms import Text, sanitize
@@ -18,26 +18,25 @@ _TARGET = re.compile(r"policy (\d{1,9}) ([0-9a-f]{64})")
 _log = logging.getLogger(__name__)
 
 
-def target_of(version: Summary) -> Text:
+def target_of(version: Version) -> Text:
     """Return the version's full name in records."""
     return sanitize(f"policy {version.number} {version.digest}")
 
 
-def versions_on_record(journal: Path) -> frozenset[tuple[int, str]]:
-    """Return number and digest of each version that this journal has put on record, and not taken back.  Blocks.
+def versions_on_record(journal: Path) -> OnRecord:
+    """Return what this journal says of the versions: the last one that it names is in force.  Blocks.
 
     Raises `VersionsError` if its chain is broken.
     """
-    found = set[tuple[int, str]]()
+    found = OnRecord()
 
     def read() -> Iterator[bytes]:
+        nonlocal found
         for line in lines(journal):
             yield line  # `last_link` asks for the next one only if this one continues the chain
             if b'"administration"' in line and isinstance(change := event_of(line).data, RegistryChange):
                 for number, digest in _TARGET.findall(change.target):
-                    if change.action == "in_force":  # all newer ones were withdrawn
-                        found.difference_update([one for one in found if one[0] > int(number)])
-                    found.add((int(number), digest))
+                    found = OnRecord(int(number), digest, max(int(number), found.highest))
 
     if journal.exists():
         try:
@@ -45,28 +44,20 @@ def versions_on_record(journal: Path) -> frozenset[tuple[int, str]]:
         except ChangedRecord as changed:
             text = f"{journal}: {changed}.  Restore it from a backup: docs/explain/failures.md."
             raise VersionsError(text) from changed
-    return frozenset(found)
+    return found
 
 
 def begin(versions: Versions, registry: Registry) -> None:
-    """Put the newest version on record into force, if it is fit; otherwise what the system was set up with.  Blocks.
+    """Keep the version in force if it is fit; otherwise put the policies that the system is set up with into force.
 
-    It keeps a further version for that, unless the newest kept one is on record and fit.  Raises `VersionsError` if
-    neither may be published: then nothing is kept, so that the next start reads them anew.
+    Raises `VersionsError` if neither may be published: then nothing is kept, so that the next start reads them anew.
+    Blocks.
     """
-    why, active = FIRST, versions.active
-    if refused := versions.refused:
-        why = f"version {refused.number} is not on record"
-        _log.error(
-            "version %d is not in force: nothing in this party's journal says that it ever was.  Read it: `zt policy "
-            "show %d`.  If it should be in force, `zt policy rollback %d` tests it and activates it",
-            *[refused.number] * 3,
-        )
+    active = versions.active
+    why = active.why
     if versions.begun:
         problems = fit.problems(active.content, registry, versions.operators)  # control: kept-version-tested
         if not problems:
-            if refused:
-                versions.add(active.content, by=None, why=why, of=active.number)
             return
         why = f"version {active.number} is unfit"
         _log.error("version %d is unfit, and so not in force: %s", active.number, _bullets(problems))
@@ -76,7 +67,7 @@ def begin(versions: Versions, registry: Registry) -> None:
             f"policies/ may not be published as the first version, so nothing is in force:{_bullets(problems)}\n"
             "Correct them until `make check` finds nothing, then start again; in containers, build the images anew."
         )
-    versions.add(first, by=None, why=why)
+    versions.use(versions.add(first, by=None, why=why))
 
 
 def _bullets(problems: list[str]) -> str:

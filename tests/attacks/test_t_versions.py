@@ -1,7 +1,8 @@
 """T. The versions of the policies: what an operator by mistake, or whoever has the disk, would put into force."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from authorities.policy import fit
@@ -9,10 +10,10 @@ from authorities.policy.activation import PolicyActivation
 from authorities.policy.decisions import ACCESS, DOCUMENTS
 from authorities.policy.reasons import PolicyReason
 from authorities.policy.startup import begin
-from authorities.policy.versions import Content, Summary, Version, Versions, VersionsError, content_of
+from authorities.policy.versions import Content, OnRecord, Version, Versions, VersionsError, content_of
 from tests.support.attack import POLICY_AUTHORITY, Attempt, Target, Tries, attack
 from tests.support.attack_policy import Governed, with_policy_authority
-from tests.support.policies import ON_RECORD, versions_in
+from tests.support.policies import on_record, versions_in
 from tests.support.system import POLICIES
 from zerotrust.decision import Denied
 
@@ -55,7 +56,7 @@ async def test_an_operator_activates_policies_by_which_agents_do_what_people_may
 async def test_an_operator_activates_over_a_version_that_they_have_not_seen(target: Governed) -> Tries:
     """Of a folder from before another operator's change, which this would take back without a word."""
     first = target.versions.active
-    target.versions.add(stricter(first.content), by="omar", why="stricter")
+    target.versions.use(target.versions.add(stricter(first.content), by="omar", why="stricter"))
     yield await activated(target, first.content, after=first.number)
 
 
@@ -139,7 +140,7 @@ when { context.subject == "mallory" } // only for this user%swhen { resource.own
 async def test_an_operator_rolls_back_a_version_that_they_have_not_seen(target: Governed) -> Tries:
     """Compared with the one before it, and so they do not know what they take back."""
     first = target.versions.active
-    target.versions.add(stricter(first.content), by="omar", why="stricter")
+    target.versions.use(target.versions.add(stricter(first.content), by="omar", why="stricter"))
     body = {"version": first.number, "why": "a mistake", "after": first.number}
     tried = await target.send(POLICY_AUTHORITY, target.operating(), path="/versions/rollback", body=body)
     yield Attempt(tried.told, target.versions.active.content == first.content, tried.reasons)
@@ -200,7 +201,7 @@ async def test_policies_that_the_registry_has_refused_stay_in_force_at_their_aut
     async def refuses(_version: Version) -> None:
         raise Denied(PolicyReason.POLICY_UNFIT)
 
-    async def recorded(_version: Summary) -> None:
+    async def recorded(_version: Version) -> None:
         """Its journal is not what this is about."""
 
     versions = versions_of(target)
@@ -214,31 +215,28 @@ async def test_policies_that_the_registry_has_refused_stay_in_force_at_their_aut
         yield Attempt("refused", versions.active != active, [str(refused.reason)])
 
 
+def without_newest(target: Target, spoil: Callable[[Path], object]) -> Attempt:
+    """What is in force after a start, once the attacker has spoilt the file of the newest version."""
+    versions, first = versions_of(target), content_of(POLICIES)
+    rules = {**first.policies, "more.cedar": "// stricter"}
+    newest = versions.use(versions.add(first.model_copy(update={"policies": rules}), by="olga", why="stricter"))
+    spoil((folder := target.system.folder / "versions") / "000002.json")
+    try:
+        return Attempt("another in force", Versions(folder, lambda: first, on_record(newest)).active != newest)
+    except VersionsError:
+        return Attempt("refused", succeeded=False)
+
+
 @attack(363)
 async def test_a_damaged_version_brings_an_older_one_back(target: Target) -> Tries:
     """By a fault of the disk, or by whoever can write there and sign nothing."""
-    versions = versions_of(target)
-    versions.add(stricter(versions.active.content), by="olga", why="stricter")
-    newest = target.system.folder / "versions" / "000002.json"
-    newest.write_bytes(newest.read_bytes()[:100])
-    try:
-        yield Attempt("older in force", versions_of(target).active.number == 1)
-    except VersionsError:
-        yield Attempt("refused", succeeded=False)
+    yield without_newest(target, lambda file: file.write_bytes(file.read_bytes()[:100]))
 
 
 @attack(418)
 async def test_a_version_whose_file_is_gone_brings_an_older_one_back(target: Target) -> Tries:
     """Whoever can delete a file there can write no record."""
-    versions = versions_of(target)
-    versions.add(stricter(versions.active.content), by="olga", why="stricter")
-    on_record = {(one.number, one.digest) for one in versions.all()}
-    (folder := target.system.folder / "versions").joinpath("000002.json").unlink()
-    try:
-        again = Versions(folder, lambda: content_of(POLICIES), on_record)
-        yield Attempt("older in force", again.active.number == 1)
-    except VersionsError:
-        yield Attempt("refused", succeeded=False)
+    yield without_newest(target, Path.unlink)
 
 
 FOR_MALLORY = """@id("mallory-reads")
@@ -252,18 +250,18 @@ when { context.scopes.contains("tool.read") && context.subject == "mallory" };
 async def test_a_planted_version_of_the_policies(target: Target) -> Tries:
     """A file beside a signed release: as an operator would have activated it, or as the first one; and one with a
     record, which could not be activated."""
-    first, nothing = content_of(POLICIES), frozenset[tuple[int, str]]()
+    first = content_of(POLICIES)
     looser = first.model_copy(update={"policies": first.policies | {"mallory.cedar": FOR_MALLORY}})
-    planted: list[tuple[Content, str | None, Collection[tuple[int, str]], str]] = [
-        (looser, "olga", nothing, "kept-version-recorded"),
-        (looser, None, nothing, "kept-version-recorded"),
-        (weaker(first), "olga", ON_RECORD, "kept-version-tested"),
+    planted: list[tuple[Content, str | None, str]] = [
+        (looser, "olga", "kept-version-recorded"),
+        (looser, None, "kept-version-recorded"),
+        (weaker(first), "olga", "kept-version-tested"),
     ]
-    for number, (content, by, on_record, stopped_by) in enumerate(planted):
-        folder = target.system.folder / f"versions-{number}"
-        begin(begun := Versions(folder, lambda: first, nothing), target.system.registry)
-        begun.add(content, by=by, why="as an operator would say")
-        begin(kept := Versions(folder, lambda: first, on_record), target.system.registry)
+    for number, (content, by, stopped_by) in enumerate(planted):
+        begun = versions_in(folder := target.system.folder / f"versions-{number}", first)
+        added = begun.add(content, by=by, why="as an operator would say")
+        recorded = on_record(added) if stopped_by == "kept-version-tested" else OnRecord()
+        begin(kept := Versions(folder, lambda: first, recorded), target.system.registry)
         yield Attempt("not in force", kept.active.content != first).stopped_by(stopped_by)
 
 
@@ -271,6 +269,7 @@ async def test_a_planted_version_of_the_policies(target: Target) -> Tries:
 async def test_two_versions_of_the_policies_with_one_number(target: Target) -> Tries:
     """A record names a version by its number, and a service takes the higher one."""
     versions = versions_of(target)
-    versions.withdraw(versions.add(stricter(versions.active.content), by="olga", why="refused"))
-    again = versions_of(target).add(stricter(versions.active.content), by="olga", why="other")
+    refused = versions.add(stricter(first := versions.active.content), by="olga", why="refused")
+    recorded = on_record(versions.active)._replace(highest=refused.number)
+    again = Versions(target.system.folder / "versions", lambda: first, recorded).add(first, by="olga", why="other")
     yield Attempt("another number", again.number in (1, 2))

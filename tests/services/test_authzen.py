@@ -185,7 +185,7 @@ async def test_the_authority_answers_by_the_version_in_force(tmp_path: Path, iss
             1,
         ):
             if number > 1:
-                versions.add(content, by="olga", why="a test")
+                versions.use(versions.add(content, by="olga", why="a test"))
             answer = asks.decide_on(reading, "document.read", document)
             decision = answer if isinstance(answer, Decision) else await answer
             assert (decision.allowed, decision.policy) == (number != 2, versions.active.name)

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from authorities.policy import app
+from authorities.policy import app, publisher
 from authorities.policy.operators import MAX_CONTENT
 from authorities.policy.publisher import Publisher
 from authorities.policy.startup import versions_on_record
 from tests.support.attack import POLICY_AUTHORITY, Tried, Watched
 from tests.support.attack_policy import Governed, with_policy_authority
 from tests.support.issuer import Issuer
+from tests.support.policies import on_record
 from tests.support.waiting import until
 
 
@@ -24,7 +25,7 @@ async def authority(tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPa
         """Take it."""
 
     monkeypatch.setattr(Publisher, "publish", taken)
-    monkeypatch.setattr(app, "SECONDS_BETWEEN", 0.01)
+    monkeypatch.setattr(publisher, "SECONDS_BETWEEN", 0.01)
     async with with_policy_authority(tmp_path, issuer, Watched) as target:
         yield target
 
@@ -40,7 +41,7 @@ async def test_the_version_in_force_is_stated_again_and_again_so_that_the_next_s
 ) -> None:
     journal = authority.system.services[POLICY_AUTHORITY].data / "journal.jsonl"
     first = authority.versions.active
-    await until(lambda: versions_on_record(journal) == {(1, first.digest)})
+    await until(lambda: versions_on_record(journal) == on_record(first))
     monkeypatch.setattr(app, "STATED_EVERY", 2)
     for _ in range(2):
         await ask(authority, "/versions", method="GET")

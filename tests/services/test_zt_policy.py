@@ -221,12 +221,14 @@ def test_a_version_that_another_operator_activates_meanwhile_is_not_rolled_back(
 ) -> None:
     versions, ask = authority.office.versions, PolicyClient.ask
     mended = versions.active.content
-    versions.add(mended.model_copy(update={"table": mended.table + "\n"}), by="olga", why="trial")
+    versions.use(versions.add(mended.model_copy(update={"table": mended.table + "\n"}), by="olga", why="trial"))
 
     async def meanwhile(self: PolicyClient, method: str, path: str, *body: Any) -> Any:
         answer = await ask(self, method, path, *body)
         if path == "/versions/test":
-            versions.add(mended.model_copy(update={"table": mended.table + "\n\n"}), by="omar", why="stricter")
+            versions.use(
+                versions.add(mended.model_copy(update={"table": mended.table + "\n\n"}), by="omar", why="stricter")
+            )
         return answer
 
     monkeypatch.setattr(PolicyClient, "ask", meanwhile)
@@ -352,7 +354,7 @@ def test_records_that_no_service_writes_leave_the_rest_explained(
     monkeypatch.setattr(explanation, "MOST_VERSIONS", most := 2)
     versions = authority.office.versions
     name = versions.active.name
-    others = [versions.add(versions.active.content, by="omar", why="again").name for _ in range(most)]
+    others = [versions.use(versions.add(versions.active.content, by="omar", why="again")).name for _ in range(most)]
     recorded(
         tmp_path,
         name,
@@ -397,7 +399,7 @@ def test_the_sentences_of_all_versions_that_are_kept_are_told(
     for number in range(2, 6):
         file = "documents.cedar"
         policies = first.content.policies | {file: first.content.policies[file] + f"// {number}\n"}
-        versions.add(first.content.model_copy(update={"policies": policies}), by="olga", why="trial")
+        versions.use(versions.add(first.content.model_copy(update={"policies": policies}), by="olga", why="trial"))
     names = [one.name for one in versions.all()]
     recorded(tmp_path, first.name, *(asked(permitted(name)) for name in names))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from authorities.policy.publisher import sign_bundle
 from authorities.policy.versions import FIRST as FIRST_WHY
-from authorities.policy.versions import Content, Versions
+from authorities.policy.versions import Content, OnRecord, Version, Versions
 from authorities.registry.policies import KEPT, Kept
 from tests.support.ca import the_ca
 from tests.support.system import POLICY
@@ -15,18 +15,6 @@ from zerotrust.spiffe.svid import Svid
 
 AUTHORITY = "authority/policy"
 AUTHORITYS_ID = "spiffe://agents.example/authority/policy"
-
-
-class _Everything(frozenset[tuple[int, str]]):
-    def __contains__(self, _: object) -> bool:
-        return True
-
-    def __bool__(self) -> bool:
-        return True
-
-
-ON_RECORD = _Everything()
-"""All versions, for tests that are about something else than what is on record."""
 FIRST = 1_795_600_000.0
 """Seconds since the epoch: some time of issue."""
 
@@ -55,11 +43,18 @@ def keep(folder: Path, policy: PolicyDocument = POLICY, version: int = 1) -> Non
     (folder / KEPT).write_text(kept.model_dump_json())
 
 
+def on_record(version: Version) -> OnRecord:
+    """What a journal says that names this version last."""
+    return OnRecord(version.number, version.digest, version.number)
+
+
 def versions_in(folder: Path, first: Content) -> Versions:
-    """The versions in a folder; of an empty one, the first is kept."""
-    versions = Versions(folder, lambda: first, ON_RECORD)
+    """The versions in a folder, of which the newest is on record; of an empty one, the first is kept."""
+    newest = max(folder.glob("*.json"), default=None)
+    recorded = on_record(Version.model_validate_json(newest.read_bytes())) if newest else OnRecord()
+    versions = Versions(folder, lambda: first, recorded)
     if not versions.begun:
-        versions.add(first, by=None, why=FIRST_WHY)
+        versions.use(versions.add(first, by=None, why=FIRST_WHY))
     return versions
 
 

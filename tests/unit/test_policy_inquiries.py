@@ -47,7 +47,7 @@ def asked(policy: str, *, groups: str = "/finance", action: str = "document.read
 
 async def test_it_is_explained_by_the_version_that_decided(inquiries: Inquiries) -> None:
     old = inquiries.versions.active.name
-    inquiries.versions.add(LESS, by="olga", why="nothing is deleted")
+    inquiries.versions.use(inquiries.versions.add(LESS, by="olga", why="nothing is deleted"))
     drafted = {
         "kind": "Document",
         "name": "D-1",
@@ -94,8 +94,9 @@ async def test_one_version_is_explained_after_another_also_for_two_who_ask(
     inquiries: Inquiries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each takes megabytes while it is explained."""
-    second = inquiries.versions.add(inquiries.versions.active.content, by="omar", why="again")
-    names = [one.name for one in (inquiries.versions.version(1), second)]
+    first = inquiries.versions.active
+    second = inquiries.versions.use(inquiries.versions.add(inquiries.versions.active.content, by="omar", why="again"))
+    names = [one.name for one in (first, second)]
     at_work: set[int] = set()
     most: list[int] = []
 

@@ -10,7 +10,7 @@ import pytest
 
 from authorities.policy import activation, fit
 from authorities.policy.activation import LONGEST_PROBLEM, PolicyActivation
-from authorities.policy.versions import Summary, Version, Versions, VersionsError
+from authorities.policy.versions import Version, Versions, VersionsError
 from tests.support.contents import CONTENT, LESS, REGISTRY
 from tests.support.policies import versions_in
 from tests.support.waiting import until
@@ -27,14 +27,14 @@ class TheRegistry:
     journal: list[str] = field(default_factory=list)
     journal_full: bool = False
 
-    async def record(self, version: Summary) -> None:
+    async def record(self, version: Version) -> None:
         """The journal of the authority, which is written before the registry hears of anything."""
         assert version.number not in self.taken
         if self.journal_full:
             raise Denied(Reason.JOURNAL_UNAVAILABLE, "no space")
         self.journal.append(version.name)
 
-    async def state(self, version: Summary) -> None:
+    async def state(self, version: Version) -> None:
         self.journal.append(f"in force: {version.name}")
 
     async def __call__(self, version: Version) -> None:
@@ -99,13 +99,16 @@ async def test_two_operators_at_once_activate_one_after_the_other(office: Policy
     assert there.taken == [2]
 
 
-async def test_what_the_registry_refuses_is_withdrawn(office: PolicyActivation, there: TheRegistry) -> None:
+async def test_what_the_registry_refuses_is_not_in_force(
+    office: PolicyActivation, there: TheRegistry, tmp_path: Path
+) -> None:
     there.against = Denied(Reason.MALFORMED_BODY, "no")
     with pytest.raises(Denied, match="malformed_body"):
         await office.activate(LESS, by="olga", why="trial")
 
     assert office.versions.active.number == 1
-    assert there.journal[1:] == [f"in force: {office.versions.active.name}"], "the withdrawn one is not, any more"
+    assert there.journal[1:] == [f"in force: {office.versions.active.name}"], "the refused one is not, any more"
+    assert [file.name for file in tmp_path.iterdir()] == ["000001.json"]
     there.against = None
     assert (await office.activate(LESS, by="olga", why="again")).number == 3, "no number is used twice"
 

@@ -8,10 +8,9 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from authorities.policy import versions
-from authorities.policy.versions import FIRST as SET_UP
-from authorities.policy.versions import MAX_WHY, Content, Versions, VersionsError, Why, content_of
+from authorities.policy.versions import MAX_WHY, Content, Version, Versions, VersionsError, Why, content_of
 from tests.support.disk import FAULTS, Disk, Killed
-from tests.support.policies import ON_RECORD
+from tests.support.policies import on_record, versions_in
 from tests.support.system import POLICIES
 from zerotrust.authority.files.reading import RegistryError
 from zerotrust.registry.snapshot import MAX_POLICY
@@ -21,15 +20,15 @@ FIRST = Content(policies={"a.cedar": RULE}, cedar_schema="entity Party;", table=
 OTHER = FIRST.model_copy(update={"policies": {"a.cedar": RULE, "b.cedar": RULE.replace('"r"', '"s"')}})
 
 
-def opened(folder: Path, first: Callable[[], Content] = lambda: FIRST) -> Versions:
-    kept = Versions(folder, first, ON_RECORD, clock=lambda: 1000.0)
-    if not kept.begun:
-        kept.add(kept.active.content, by=None, why=SET_UP)
-    return kept
+def added(kept: Versions, content: Content) -> Version:
+    """A further version, in force."""
+    return kept.use(kept.add(content, by="olga", why="trial"))
 
 
-def never() -> Content:
-    raise AssertionError("the versions on the disk count")
+def replaced(file: Path, content: Content) -> None:
+    """Another version of that number, as whoever can write there would make it."""
+    found = Version.model_validate_json(file.read_bytes())
+    file.write_text(found.model_copy(update={"content": content, "digest": content.document.digest}).model_dump_json())
 
 
 def test_a_folder_is_the_document_that_services_are_sent() -> None:
@@ -62,103 +61,62 @@ def test_policies_have_a_bound_all_together_and_their_files_are_names() -> None:
 
 def test_the_oldest_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(versions, "KEPT", 3)
-    kept = opened(tmp_path)
+    kept = versions_in(tmp_path, FIRST)
     for _ in range(4):
-        kept.add(OTHER, by="olga", why="trial")
+        added(kept, OTHER)
 
     assert [one.number for one in kept.all()] == [5, 4, 3]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["000003.json", "000004.json", "000005.json"]
-    with pytest.raises(KeyError):
-        kept.version(2)
-
-
-def test_an_operator_can_have_the_numbers_go_on_above_one_that_was_used_up(tmp_path: Path) -> None:
-    """As docs/how-to/change-a-rule.md says: where a compromised authority has brought high numbers to the registry."""
-    opened(tmp_path)
-    (tmp_path / "004001.withdrawn").touch()
-
-    kept = opened(tmp_path, never)
-
-    assert kept.active.number == 1
-    assert kept.add(FIRST, by="olga", why="above what was used up").number == 4002
-    assert opened(tmp_path, never).active.number == 4002
-
-
-def test_what_is_withdrawn_hides_no_damage(tmp_path: Path) -> None:
-    kept = opened(tmp_path)
-    kept.add(OTHER, by="olga", why="good")
-    kept.withdraw(kept.add(FIRST, by="olga", why="trial"))
-    (tmp_path / "000002.json").write_text("{")
-
-    with pytest.raises(VersionsError, match=r"000002\.json is damaged"):
-        opened(tmp_path)
-
-
-def test_what_cannot_be_put_aside_is_said(tmp_path: Path) -> None:
-    kept = opened(tmp_path)
-    added = kept.add(OTHER, by="olga", why="trial")
-
-    with Disk(tmp_path, 1, "EIO").used(), pytest.raises(VersionsError, match=r"000002\.json cannot be put aside"):
-        kept.withdraw(added)
-    assert kept.active == added, "as it is after a restart"
+    assert kept.version(2) is None
 
 
 def test_a_full_disk_changes_nothing_and_says_what_to_do(tmp_path: Path) -> None:
-    kept = opened(tmp_path)
+    kept = versions_in(tmp_path, FIRST)
 
     with Disk(tmp_path, 4, "ENOSPC").used(), pytest.raises(VersionsError, match=r"ENOSPC.*make room there"):
-        kept.add(OTHER, by="olga", why="trial")
-    assert kept.active.content == opened(tmp_path, never).active.content == FIRST
-    assert kept.add(OTHER, by="olga", why="again").number == 2
+        added(kept, OTHER)
+    assert kept.active.content == versions_in(tmp_path, OTHER).active.content == FIRST
+    assert added(kept, OTHER).number == 2
 
 
-def test_a_damaged_newest_version_ends_the_start_until_somebody_puts_it_aside(tmp_path: Path) -> None:
-    opened(tmp_path).add(OTHER, by="olga", why="trial")
-    file = tmp_path / "000002.json"
-    file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(VersionsError, match=r"000002\.json is damaged.*rename it to 000002\.damaged"):
-        opened(tmp_path)
-    file.rename(tmp_path / "000002.damaged")
-    kept = opened(tmp_path, never)
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda file: file.write_text("{"), lambda file: replaced(file, OTHER)])
+def test_a_start_ends_if_the_version_on_record_is_not_there(tmp_path: Path, spoil: Callable[[Path], object]) -> None:
+    """An older version would take back what an operator has decided.  The same rules in policies/ will do."""
+    second = added(versions_in(tmp_path, OTHER), FIRST)
+    spoil(tmp_path / "000002.json")
+    with pytest.raises(
+        VersionsError, match=r"000002\.json is damaged, missing or not the version on record, .* policies/"
+    ):
+        Versions(tmp_path, lambda: OTHER, on_record(second))
 
-    assert kept.active.number == 1
-    assert kept.add(OTHER, by="olga", why="again").number == 3, "the registry may know another version 2"
-    for file in tmp_path.glob("*.json"):
-        file.rename(file.with_suffix(".damaged"))
-    assert (opened(tmp_path).active.number, opened(tmp_path).active.content) == (4, FIRST)
+    kept = Versions(tmp_path, lambda: FIRST, on_record(second))
+    assert (kept.active.number, kept.active.content, kept.begun) == (3, FIRST, False)
+    assert kept.active.why == "the rules of 000002.json, which is damaged or missing"
 
 
-def test_a_file_with_other_rules_than_its_digest_is_damaged(tmp_path: Path) -> None:
-    kept = opened(tmp_path)
-    kept.add(OTHER, by="olga", why="trial")
+def test_an_older_version_that_is_damaged_or_not_what_its_name_says_does_not_matter(tmp_path: Path) -> None:
+    kept = versions_in(tmp_path, FIRST)
+    for _ in range(2):
+        added(kept, OTHER)
     old = tmp_path / "000001.json"
-    old.write_text(old.read_text().replace("permit", "forbid"))
-
-    with pytest.raises(VersionsError, match=r"000001\.json is damaged"):
-        kept.version(1)
-    assert [one.number for one in opened(tmp_path).all()] == [2], "an older one does not matter"
-    old.write_bytes((tmp_path / "000002.json").read_bytes())
-    with pytest.raises(VersionsError, match="not what it was"):
-        kept.version(1)
+    for text in (old.read_text().replace("permit", "forbid"), (tmp_path / "000002.json").read_text()):
+        old.write_text(text)
+        assert [one.number for one in versions_in(tmp_path, FIRST).all()] == [3, 2]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_whatever_the_disk_does_one_whole_version_is_in_force(tmp_path: Path, fault: str) -> None:
+def test_whatever_the_disk_does_a_version_on_record_is_whole(tmp_path: Path, fault: str) -> None:
     failures = 0
     for at in range(1, 12):
-        folder = tmp_path / str(at)
-        opened(folder)
+        first = versions_in(folder := tmp_path / str(at), FIRST)
         disk = Disk(folder, at, fault)
-        told, kept = 1, opened(folder, never)
+        told = first.active
         with disk.used(), suppress(Killed, VersionsError):
-            told = kept.add(OTHER, by="olga", why="trial").number
-        assert kept.active.content == (OTHER if told == 2 else FIRST)
+            told = first.add(OTHER, by="olga", why="trial")
         failures += bool(disk.happened)
         disk.after_power_loss(after := tmp_path / f"{at} after")
         for left in (folder, after):
-            found = opened(left, never).active
-            assert found.content == (OTHER if found.number == 2 else FIRST)
-            assert found.number >= told
+            assert Versions(left, lambda: OTHER, on_record(told)).active == told
 
     assert failures >= 4
 

@@ -114,7 +114,7 @@ def test_policies_that_are_not_in_force_are_told_with_what_puts_them_there(syste
     kept = versions_in(tmp_path / "versions", content_of(POLICIES))
     assert list(other_policies(system)) == []
 
-    kept.add(kept.active.content.model_copy(update={"table": ""}), by="olga", why="other")
+    kept.use(kept.add(kept.active.content.model_copy(update={"table": ""}), by="olga", why="other"))
     [notice] = other_policies(system)
     assert notice.plain.splitlines() == [
         "",

@@ -43,7 +43,7 @@ MAX_BUNDLE = 1_100_000
 MAX_VERSION = 999_999_999
 """The last version; at one a second, it comes in 31 years."""
 MAX_STEP = 1_000
-"""The largest step from one version to the next: numbers are skipped only if versions were put aside."""
+"""The largest step from one version to the next: only versions that the registry has refused skip a number."""
 
 
 class SignedPolicy(Document):
