@@ -1,10 +1,11 @@
 """The sessions of people who are signed in, in the memory of this process alone: a restart signs everybody out.
 
 A browser has one cookie with random bits, and no token.  What it has before the sign-in ends is a secret of its own,
-which is the PKCE verifier, too: so a stranger who begins many sign-ins fills nothing here.
+which is the PKCE verifier, too; and `state` is signed here.  So a stranger who begins many sign-ins fills nothing here.
 """
 
 import asyncio
+import hmac
 import secrets
 from dataclasses import dataclass, field
 
@@ -16,6 +17,8 @@ from zerotrust.possession import hashed
 SESSION, SIGN_IN = "__Host-session", "__Host-sign-in"
 """Cookies.  With this prefix a browser takes them from this very host alone, over TLS (RFC 6265bis section 4.1.3.2)."""
 SECONDS_TO_SIGN_IN = 300
+_KEY = secrets.token_bytes(32)
+"""Of this process, for `state`."""
 MOST, MOST_OF_A_USER = 1_000, 5
 """Sessions in all, and of one user.  One more ends the user's oldest one, and otherwise the oldest of all."""
 
@@ -87,6 +90,9 @@ class Sessions:
         self._all = {key: one for key, one in self._all.items() if one is not session}
 
 
-def state_of(secret: str) -> str:
-    """Return the `state` of the sign-in with this secret (RFC 6749 section 10.12)."""
-    return hashed(f"state {secret}")
+def state_of(secret: str, until: str) -> str:
+    """Return the `state` of the sign-in with this secret (RFC 6749 section 10.12), which this process alone can make.
+
+    `until`: the last second at which it is good, since the epoch.
+    """
+    return f"{until}.{hmac.digest(_KEY, f'{until} {secret}'.encode(), 'sha256').hex()}"

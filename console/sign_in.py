@@ -5,10 +5,13 @@ this console's certificate alone.  It is verified here exactly as there.  Keyclo
 (`registration/realm`), so nobody is signed in by a link, nor after a sign-out.
 """
 
+import asyncio
 from contextlib import suppress
+from ipaddress import IPv6Address
 from secrets import compare_digest, token_urlsafe
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode, urlsplit
+from weakref import WeakValueDictionary
 
 import jwt
 from fastapi import Depends, FastAPI, Request, Response
@@ -27,9 +30,9 @@ LASTING = 5
 """Seconds that a token must have left to be used again."""
 LONGEST_NAME = 64
 """Characters of a user's name that are shown."""
-MOST_CODES, MOST_CODES_OF_AN_ADDRESS = 10, 3
-"""Codes that are redeemed at once, in all and for browsers at one address: strangers can send any, and each one is a
-request to Keycloak, over the connections that renewals need, too."""
+AT_ONCE, MOST_AGAIN, MOST_CODES = 10, 10, 40
+"""Codes that are redeemed at once, by turns, one of each address; that may wait if their address has another; and that
+wait in all.  Strangers can send any, and each is a request to Keycloak over connections that renewals need, too."""
 
 
 async def session_of(request: Request) -> Session | None:  # not in a thread, which would keep the request
@@ -48,13 +51,14 @@ class Issuer(Shielding):
     def __init__(self, service: Service) -> None:
         super().__init__()
         self._service, self._keycloak, self._senders = service, service.at_issuer, list[str]()
+        self._turns, self._places = WeakValueDictionary[str, asyncio.Lock](), asyncio.Semaphore(AT_ONCE)
         party, self.operated = service.registry.parties[service.name], service.registry.authorities.registry
         self._id, [self._redirect] = service.registry.id(service.name), party.redirect_uris
         [self.front] = {*party.may_call} - {self.operated}
         self.origin = f"https://{urlsplit(self._redirect).netloc}"
         """The address of this console."""
 
-    async def address(self, secret: str, audience: str) -> str:
+    async def address(self, secret: str, state: str, audience: str) -> str:
         """Return where a browser with this secret is sent to sign in, for this party.  Raises `Denied`."""
         metadata, registry = await self._keycloak.realm.metadata("authorization_endpoint"), self._service.registry
         held, operators = registry.parties[self._service.name].delegates, registry.scopes_at(self.operated)
@@ -64,22 +68,24 @@ class Issuer(Shielding):
             "response_type": "code",
             "redirect_uri": self._redirect,
             "scope": " ".join([*scopes, f"aud:{audience}"]),
-            "state": state_of(secret),
+            "state": state,
             "code_challenge": hashed(secret),
             "code_challenge_method": "S256",
         }
         return f"{metadata.authorization_endpoint}?{urlencode(asked)}"
 
     async def redeem(self, code: str, secret: str, audience: str, sender: str) -> Session:
-        """Return a session for a code that came from this address (RFC 6749 section 4.1.3).  Raises `Denied`."""
-        # control: codes-at-once-bounded
-        if self._senders.count(sender) >= MOST_CODES_OF_AN_ADDRESS or len(self._senders) >= MOST_CODES:
+        """Return a session for a code that came from this network (RFC 6749 section 4.1.3).  Raises `Denied`."""
+        most = MOST_AGAIN if sender in self._senders else MOST_CODES  # control: codes-room-for-others
+        if len(self._senders) >= most:
             raise Denied(Reason.BUSY, "other codes are being redeemed")
         self._senders.append(sender)
+        turn, place = self._turns.setdefault(sender, asyncio.Lock()), self._places  # control: codes-at-once-bounded
         try:
-            form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._redirect}
-            content = await self._ask(form | {"code_verifier": secret}, ConsoleReason.SIGN_IN_REFUSED)
-            return await self._verified(content, audience)
+            async with turn, place:
+                form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self._redirect}
+                content = await self._ask(form | {"code_verifier": secret}, ConsoleReason.SIGN_IN_REFUSED)
+                return await self._verified(content, audience)
         finally:
             self._senders.remove(sender)
 
@@ -141,10 +147,11 @@ def add_sign_in_routes(app: FastAPI, service: Service, sessions: Sessions, issue
     """Add `/sign-in`, `/operate/sign-in`, `/callback` and `/sign-out`."""
 
     async def leave(audience: str, session: Session | None = None) -> Response:
-        secret = token_urlsafe(32)
-        answer = RedirectResponse(await issuer.address(secret, audience), 303)
+        secret, until = token_urlsafe(32), round(service.clock()) + SECONDS_TO_SIGN_IN
+        state = state_of(secret, str(until))
+        answer = RedirectResponse(await issuer.address(secret, state, audience), 303)
         if session:
-            session.signing_in = state_of(secret)
+            session.signing_in = state
         # The redirect from Keycloak comes from another site, so it is not Strict.
         _set(answer, SIGN_IN, secret, "lax", SECONDS_TO_SIGN_IN)
         return answer
@@ -160,10 +167,11 @@ def add_sign_in_routes(app: FastAPI, service: Service, sessions: Sessions, issue
 
     @app.get("/callback")
     async def callback(request: Request) -> Response:
-        secret, back = request.cookies.get(SIGN_IN), request.query_params
+        secret, back = request.cookies.get(SIGN_IN, ""), request.query_params
         state = back.get("state", "")
-        # control: callback-of-this-browser
-        if not secret or not compare_digest(state.encode(), state_of(secret).encode()):
+        until, _, _ = state.partition(".")
+        ours = secret and compare_digest(state.encode(), state_of(secret, until).encode())
+        if not ours or int(until) < service.clock():  # control: callback-of-this-browser
             raise Denied(ConsoleReason.ANOTHER_BROWSER)
         # The session of a second sign-in is found by `state`, because its cookie is Strict, and goes on if that fails.
         operating = request.state.session = sessions.signing_in(state)
@@ -171,15 +179,19 @@ def add_sign_in_routes(app: FastAPI, service: Service, sessions: Sessions, issue
             raise Denied(ConsoleReason.ANOTHER_ISSUER)
         if not (code := back.get("code")):  # cancelled, or refused by Keycloak (RFC 6749 section 4.1.2.1)
             raise Denied(ConsoleReason.SIGN_IN_CANCELLED)
-        sender = request.client.host if request.client else "unknown"
+        host = request.client.host if request.client else "::"
+        # In IPv6, a person has a whole network of 64 bits.
+        sender = host if "." in host else IPv6Address(host).exploded[:19]  # control: codes-by-network
         begun = await issuer.redeem(code, secret, issuer.operated if operating else issuer.front, sender)
         # A redirect would still come from Keycloak's site, and a Strict cookie would not go with it; a refresh is ours.
         onward = {"refresh": f"0; url={'/parties' if operating else '/'}"}
         answer = HTMLResponse('<link rel="icon" href="/static/icon.svg">You are signed in.', headers=onward)
         if operating:
-            if begun.principal.subject != operating.principal.subject:  # control: operator-is-who-signed-in
+            own, other = operating.principal, begun.principal
+            if (other.subject, other.session) != (own.subject, own.session):  # control: operator-is-who-signed-in
+                await issuer.sign_out(begun)  # otherwise it would outlive the sign-out here
                 raise Denied(ConsoleReason.ANOTHER_PERSON)
-            operating.operator, operating.signing_in = begun.principal, ""
+            operating.operator, operating.signing_in = other, ""
         else:
             _set(answer, SESSION, sessions.begin(begun), "strict")
         _set(answer, SIGN_IN, "", "lax", 0)

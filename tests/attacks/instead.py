@@ -8,6 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,10 @@ def opens_links(opens: Call, file: Path, flags: int) -> Any:
     return opens(file, flags & ~os.O_NOFOLLOW)
 
 
+def no_turns() -> Any:
+    return nullcontext(), nullcontext()
+
+
 HOOKS: dict[str, Hook] = {
     "absent-document-decided": unless("found is None"),
     "acting-parties-not-suspended (the latest party alone)": gives(
@@ -99,6 +104,9 @@ HOOKS: dict[str, Hook] = {
     ),
     "chain-started-after-revocation (by the time of the token)": condition(gives(code("principal.issued_at <= until"))),
     "cleared-events-end-sessions": gives(("before", "0")),
+    "codes-at-once-bounded": gives(no_turns),
+    "codes-by-network": gives(code("host")),
+    "codes-room-for-others": gives(10),
     "connection-ends-with-certificate": operand(0, DROP),
     "connections-of-own-party": operand(1, DROP),
     "container-code": returns(code("self._images[0]")),

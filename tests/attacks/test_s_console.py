@@ -3,8 +3,9 @@
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +23,7 @@ from console.oversight import Oversight
 from console.pages import page
 from console.run import BESIDES, MOST_AT_ONCE_OF_A_PERSON
 from console.sessions import MOST, SESSION, Session, Sessions
-from console.sign_in import MOST_CODES, MOST_CODES_OF_AN_ADDRESS
+from console.sign_in import AT_ONCE, MOST_AGAIN, MOST_CODES
 from console.stream import follow
 from console.tasks import MOST_EARLY, Tasks
 from console.thief import MOST_LINES, Thief
@@ -40,6 +41,7 @@ from tests.support.records import CALLER
 from tests.support.system import ROOT, registry
 from tests.support.thief import USED, FakeThief, fake_thief
 from tests.support.tlog import witness
+from tests.support.waiting import until
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller, Decided, Trace
 from zerotrust.audit.event_types import Alarm, Data, Refusal, RegistryChange, Request
@@ -445,22 +447,70 @@ async def test_strangers_fill_the_disk_while_keycloak_is_away(consoles: Consoles
     yield Attempt("counted", bool(refusals))
 
 
-@attack(458, with_console)
-async def test_codes_without_end(consoles: Consoles) -> Tries:
-    stranger, apps, at_once = consoles.alive.browser(), consoles.system.apps, list[int]()
-    asked, [issuer] = await stranger.begin(), [one for one in apps if ISSUER.startswith(one)]
+def at_addresses(consoles: Consoles, going_on: asyncio.Event) -> list[int]:
+    """Have each request to the console come from where `x-from` says, and Keycloak answer from that event on.
+
+    The list gets how many it is asked at once.
+    """
+    apps, under_way, at_once = consoles.system.apps, list[int](), list[int]()
+    [issuer] = [one for one in apps if ISSUER.startswith(one)]
+    app, realm = apps[AT], apps[issuer]
+
+    async def from_there(scope: Scope, receive: Receive, send: Send) -> None:
+        there = dict(scope["headers"]).get(b"x-from", b"127.0.0.1").decode()
+        await app({**scope, "client": (there, 1)}, receive, send)
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
         at_once.append(len(under_way) + 1)
         under_way.append(1)
-        await asyncio.sleep(0.2)
+        await going_on.wait()
         under_way.pop()
         await realm(scope, receive, send)
 
-    under_way, realm, apps[issuer] = list[int](), apps[issuer], slow
-    sent = (stranger.back(code="x", state=asked["state"], iss=ISSUER) for _ in range(2 * MOST_CODES))
-    answers = [one.status_code for one in await asyncio.gather(*sent)]
-    yield Attempt("few at once", max(at_once) > MOST_CODES_OF_AN_ADDRESS or 503 not in answers)
+    apps[AT], apps[issuer] = from_there, slow
+    return at_once
+
+
+async def sending(stranger: Browser, state: str, addresses: Iterable[str], each: int) -> list[asyncio.Task[Any]]:
+    """The codes of a stranger from these addresses, as soon as the console refuses one of them."""
+    ask = partial(stranger.http.get, "/callback", params={"code": "x", "state": state, "iss": ISSUER})
+    sent = [asyncio.create_task(ask(headers={"x-from": one})) for one in addresses for _ in range(each)]
+    await until(lambda: any(one.done() for one in sent))
+    return sent
+
+
+@attack(458, with_console)
+async def test_codes_without_end(consoles: Consoles) -> Tries:
+    stranger, going_on = consoles.alive.browser(), asyncio.Event()
+    asked, at_once = await stranger.begin(), at_addresses(consoles, going_on)
+    codes = await sending(stranger, asked["state"], (f"192.0.2.{n}" for n in range(3 * AT_ONCE)), 2)
+    await asyncio.sleep(0.2)
+    going_on.set()
+    await asyncio.gather(*codes)
+    yield Attempt("few at once", max(at_once) > AT_ONCE)
+
+
+@attack(563, with_console)
+async def test_strangers_who_keep_others_from_signing_in(consoles: Consoles) -> Tries:
+    """By codes that Keycloak takes a while to refuse; each stranger needs one genuine `state` at most."""
+    browser, stranger, going_on = consoles.alive.browser(), consoles.alive.browser(), asyncio.Event()
+    asked, at_once = await stranger.begin(), at_addresses(consoles, going_on)
+    invented = asyncio.create_task(stranger.back(code="x", state=f"9999999999.{'0' * 64}", iss=ISSUER))
+    await asyncio.wait([invented], timeout=0.5)
+    yield Attempt("Keycloak is not asked", bool(at_once)).stopped_by("callback-of-this-browser")
+    for pattern, addresses, by in (
+        ("192.0.2.{}", 4, "codes-room-for-others"),
+        ("2001:db8::{}", 2 * MOST_CODES, "codes-by-network"),
+    ):
+        going_on.clear()
+        own = await browser.begin()
+        there = [pattern.format(n) for n in range(addresses)]
+        codes = await sending(stranger, asked["state"], there, MOST_AGAIN if addresses == 4 else 1)
+        back = asyncio.create_task(browser.back(code=browser.code("alice", own), state=own["state"], iss=ISSUER))
+        await asyncio.wait([back], timeout=0.5)
+        going_on.set()
+        answer, *_ = await asyncio.gather(back, invented, *codes)
+        yield Attempt(str(answer.status_code), answer.status_code != 200).stopped_by(by)
 
 
 @attack(459, with_console)

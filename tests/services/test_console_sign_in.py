@@ -10,8 +10,7 @@ import httpx
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from console import sign_in
-from console.sessions import Session, Sessions, state_of
+from console.sessions import SIGN_IN, Session, Sessions, state_of
 from testkit.issuer import ISSUER
 from testkit.wire import Wire
 from tests.support.console import AT, CONSOLE, Browser, Consoled
@@ -212,7 +211,7 @@ async def test_each_of_the_two_sign_ins_asks_for_its_own_scopes_alone(here: Cons
 
 async def test_a_browser_that_has_begun_no_sign_in_ends_none(here: Consoled) -> None:
     for none in ("", "None"):
-        answer = await here.browser().back(code="x", state=state_of(none), iss=ISSUER)
+        answer = await here.browser().back(code="x", state=state_of(none, "9999999999"), iss=ISSUER)
 
         assert (answer.status_code, answer.json()["reason"]) == (400, "another_browser")
 
@@ -229,18 +228,29 @@ async def test_a_field_that_is_sent_twice_is_none(here: Consoled) -> None:
         assert (await alice.http.post("/tasks", data=form, headers=own)).status_code == status
 
 
-async def test_so_many_codes_are_redeemed_at_once_for_all_addresses_together(
-    here: Consoled, monkeypatch: pytest.MonkeyPatch
+async def test_a_sign_in_that_was_begun_too_long_ago_is_refused(here: Consoled) -> None:
+    browser = here.browser()
+    asked = await browser.begin()
+    old = state_of(browser.http.cookies[SIGN_IN], "1")
+
+    answer = await browser.back(code=browser.code("alice", asked), state=old, iss=ISSUER)
+
+    assert (answer.status_code, answer.json()["reason"]) == (400, "another_browser")
+
+
+async def test_a_sign_in_for_the_registry_that_begins_another_session_is_refused_and_that_session_ends(
+    here: Consoled,
 ) -> None:
-    monkeypatch.setattr(sign_in, "MOST_CODES_OF_AN_ADDRESS", 2 * sign_in.MOST_CODES)
-    stranger = here.browser()
-    asked = await stranger.begin()
-    with slow(here):
-        sent = (stranger.back(code="x", state=asked["state"], iss=ISSUER) for _ in range(sign_in.MOST_CODES + 1))
-        redeeming = [*map(asyncio.create_task, sent)]
-        await until(lambda: any(one.done() for one in redeeming))
-        assert [one.result().json()["reason"] for one in redeeming if one.done()] == ["busy"]
-    assert [one.status_code for one in await asyncio.gather(*redeeming)].count(400) == sign_in.MOST_CODES
+    """A sign-out at the console ends one session at Keycloak."""
+    olga = await here.person("olga")
+    asked, here.realm.spoilt = await olga.begin(FOR_REGISTRY), {"sid": "another-session"}
+
+    answer = await olga.back(code=olga.code("olga", asked), state=asked["state"], iss=ISSUER)
+
+    assert (answer.status_code, answer.json()["reason"]) == (400, "another_person")
+    assert here.realm.signed_out == ["olga"]
+    assert [scope for _, scope in here.realm.refresh.values() if "registry.admin" in scope] == []
+    assert "Signed in as <b>olga</b>" in (await olga.http.get("/")).text
 
 
 async def test_a_stream_that_a_revocation_cuts_off_is_on_record_as_refused(here: Consoled) -> None:
