@@ -6,7 +6,7 @@ The caller passes the `DecisionPoint`.  Search is not offered, so the metadata d
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from authorities.policy.authzen import BadRequest, Batch, Fields, Question, parse, parse_body
+from authorities.policy.authzen import BadRequest, Batch, Fields, Question, parse
 
 METADATA = "/.well-known/authzen-configuration"
 EVALUATION, EVALUATIONS = "/access/v1/evaluation", "/access/v1/evaluations"
@@ -35,32 +35,7 @@ class DecisionPoint(Protocol):
         """Decide a question.  It answers no to a question that it does not understand, and never fails."""
 
 
-class Response(NamedTuple):
-    """An HTTP response."""
-
-    status: int
-    body: dict[str, Any] | str
-    """An object; for another status than 200, a text."""
-    headers: Mapping[str, str]
-
-
-async def respond(  # noqa: PLR0913 - what a request has
-    point: DecisionPoint, path: str, body: bytes, turn: Turn, *, content_type: str = "", request_id: str | None = None
-) -> Response:
-    """Return the response to a POST at one of the paths, with the caller's `X-Request-ID` (section 10.1.3)."""
-    headers = {} if request_id is None else {"X-Request-ID": request_id}
-    if path not in {EVALUATION, EVALUATIONS}:
-        return Response(404, "no such endpoint", headers)
-    try:
-        fields = parse_body(content_type, body)
-        if path == EVALUATION:
-            return Response(200, evaluation(point, fields), headers)
-        return Response(200, await evaluations(point, fields, turn), headers)
-    except BadRequest as error:
-        return Response(400, str(error), headers)
-
-
-def evaluation(point: DecisionPoint, fields: Fields) -> dict[str, Any]:
+async def evaluation(point: DecisionPoint, fields: Fields) -> dict[str, Any]:
     """Answer one question (section 6).  Raises `BadRequest`."""
     return point.decide(parse(Question, fields)).as_json()
 
@@ -72,7 +47,7 @@ async def evaluations(point: DecisionPoint, fields: Fields, turn: Turn) -> dict[
     """
     batch = parse(Batch, fields)
     if not batch.evaluations:
-        return evaluation(point, fields)
+        return await evaluation(point, fields)
     stop = {"deny_on_first_deny": False, "permit_on_first_permit": True}.get(batch.options.evaluations_semantic)
     found: list[dict[str, Any]] = []
     for one in batch.questions():

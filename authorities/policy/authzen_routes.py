@@ -4,24 +4,35 @@ An admitted call is not recorded: the enforcement point has the decision in its 
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.responses import JSONResponse, PlainTextResponse
 
-from authorities.policy.authzen_api import METADATA, DecisionPoint, metadata, respond
+from authorities.policy.authzen import BadRequest, Fields, parse_body
+from authorities.policy.authzen_api import (
+    EVALUATION,
+    EVALUATIONS,
+    METADATA,
+    DecisionPoint,
+    evaluation,
+    evaluations,
+    metadata,
+)
 from zerotrust.hardening.turns import Turns
 from zerotrust.routes import MutualTLS, Routes
 
-API = "/access/v1/{api:path}"
 MAX_REQUEST = 128 * 1024
 """Bytes of a request: 100 questions, each with a resource of a kilobyte."""
 IN_A_PASS = 4
 """Questions in batches of one caller that are decided in one pass of the event loop: up to 2 ms of work."""
 ROUTES: Routes = {
     ("GET", METADATA): MutualTLS(any_workload=True, routine=True),
-    ("GET", API): MutualTLS(any_workload=True, routine=True),
-    ("POST", API): MutualTLS(any_workload=True, routine=True, raw_body=True, max_body=MAX_REQUEST),
+    **{
+        ("POST", path): MutualTLS(any_workload=True, routine=True, raw_body=True, max_body=MAX_REQUEST)
+        for path in (EVALUATION, EVALUATIONS)
+    },
 }
 _NO_STORE = {"cache-control": "no-store"}
 
@@ -39,20 +50,21 @@ def add_authzen_routes(app: FastAPI, point: Callable[[], DecisionPoint], address
     async def configuration() -> Response:
         return JSONResponse(metadata(address), headers=_NO_STORE)
 
-    @app.get(API)
-    async def only_posted(request: Request) -> Response:
-        known = {"x-request-id": found} if (found := request.headers.get("x-request-id")) is not None else {}
-        return PlainTextResponse("send the question by POST", 405, {"allow": "POST", **known})
+    @app.post(EVALUATION)
+    async def evaluate(request: Request) -> Response:
+        return await _answer(request, lambda fields: evaluation(point(), fields))
 
-    @app.post(API)
-    async def ask(request: Request) -> Response:
-        status, body, headers = await respond(
-            point(),
-            request.url.path,
-            await request.body(),
-            turns[request.state.peer.id].wait,
-            content_type=request.headers.get("content-type", ""),
-            request_id=request.headers.get("x-request-id"),
-        )
-        kind = JSONResponse if isinstance(body, dict) else PlainTextResponse
-        return kind(body, status, {**headers, **_NO_STORE})
+    @app.post(EVALUATIONS)
+    async def evaluate_batch(request: Request) -> Response:
+        turn = turns[request.state.peer.id].wait
+        return await _answer(request, lambda fields: evaluations(point(), fields, turn))
+
+
+async def _answer(request: Request, answering: Callable[[Fields], Awaitable[dict[str, Any]]]) -> Response:
+    """Return the answer to a request, with the caller's `X-Request-ID` (section 10.1.3)."""
+    known = {"x-request-id": found} if (found := request.headers.get("x-request-id")) is not None else {}
+    try:
+        fields = parse_body(request.headers.get("content-type", ""), await request.body())
+        return JSONResponse(await answering(fields), headers={**_NO_STORE, **known})
+    except BadRequest as error:
+        return PlainTextResponse(str(error), 400, {**_NO_STORE, **known})

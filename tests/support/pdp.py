@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import httpx
@@ -14,7 +15,8 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from authorities.policy.app import create_app
-from authorities.policy.authzen_api import DecisionPoint, Response, respond
+from authorities.policy.authzen import BadRequest, parse_body
+from authorities.policy.authzen_api import EVALUATION, DecisionPoint, evaluation, evaluations
 from authorities.policy.authzen_routes import ROUTES, add_authzen_routes
 from authorities.policy.pdp import ServicePoint
 from authorities.policy.versions import Versions, content_of
@@ -45,9 +47,14 @@ def point(registry: Registry) -> ServicePoint:
     return ServicePoint(engine, engine.version)
 
 
-def answered(point: DecisionPoint, path: str, body: bytes, **how: str | None) -> Response:
-    """What the API answers, without HTTP."""
-    return asyncio.run(respond(point, path, body, Turns().wait, **how))  # type: ignore[arg-type]
+def answered(point: DecisionPoint, path: str, body: bytes, content_type: str = "application/json") -> Any:
+    """What the API answers, without HTTP: an object, or the text of an error."""
+    try:
+        fields = parse_body(content_type, body)
+        answering = evaluation(point, fields) if path == EVALUATION else evaluations(point, fields, Turns().wait)
+        return asyncio.run(answering)
+    except BadRequest as error:
+        return str(error)
 
 
 def guarded_point(service: Service, decides: Callable[[], DecisionPoint]) -> ASGIApp:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from authorities.policy import decisions, pdp
 from authorities.policy.authzen import LONGEST_TEXT
-from authorities.policy.authzen_api import EVALUATION, EVALUATIONS, Response
+from authorities.policy.authzen_api import EVALUATION, EVALUATIONS
 from authorities.policy.versions import Version, content_of
 from tests.support.authzen_fixture import FixturePoint
 from tests.support.authzen_scenario import NO, asked
@@ -23,9 +23,8 @@ from zerotrust.identity import MAX_ACTORS
 from zerotrust.runtime import policy_of
 
 
-def post(path: str, told: Any, **how: Any) -> Response:
-    body = told if isinstance(told, bytes) else json.dumps(told).encode()
-    return answered(FixturePoint(), path, body, **({"content_type": "application/json"} | how))
+def post(path: str, told: Any, **how: str) -> Any:
+    return answered(FixturePoint(), path, told if isinstance(told, bytes) else json.dumps(told).encode(), **how)
 
 
 @pytest.mark.parametrize("path", [EVALUATION, EVALUATIONS])
@@ -43,14 +42,11 @@ def post(path: str, told: Any, **how: Any) -> Response:
 )
 def test_a_body_that_is_no_json_object_is_refused(path: str, body: bytes, content_type: str, why: str) -> None:
     """Sections 2.4.3 to 2.4.5 of the scenario."""
-    status, said, _ = post(path, body, content_type=content_type)
-
-    assert status == 400
-    assert str(said).startswith(why)
+    assert post(path, body, content_type=content_type).startswith(why)
 
 
 def test_the_content_type_may_have_a_character_set() -> None:
-    assert post(EVALUATION, asked(), content_type="Application/JSON; charset=utf-8").status == 200
+    assert post(EVALUATION, asked(), content_type="Application/JSON; charset=utf-8") == {"decision": True}
 
 
 # --- the same answers as those of the services ------------------------------------------------------------------------
@@ -73,9 +69,7 @@ def as_request(row: decisions.Row) -> dict[str, Any]:
 
 
 def ours(path: str, told: Any) -> Any:
-    status, body, _ = answered(POINT, path, json.dumps(told).encode(), content_type="application/json")
-    assert status == 200
-    return body
+    return answered(POINT, path, json.dumps(told).encode())
 
 
 WRITERS_DRAFT = next(
@@ -125,9 +119,9 @@ def test_a_text_has_a_bound(member: str, name: str) -> None:
     told = WHOLE | {member: WHOLE[member] | {name: LONG}}
 
     why = f"{member}.{name}: String should have at most {LONGEST_TEXT} characters"
-    assert post(EVALUATION, told) == Response(400, why, {})
+    assert post(EVALUATION, told) == why
     assert ours(EVALUATIONS, {"evaluations": [told, WHOLE]})["evaluations"][0]["decision"] is False
-    assert post(EVALUATION, WHOLE | {member: WHOLE[member] | {name: LONG[:-1]}}).status == 200
+    assert "decision" in post(EVALUATION, WHOLE | {member: WHOLE[member] | {name: LONG[:-1]}})
 
 
 def test_the_policy_authority_remembers_no_question() -> None:
@@ -137,8 +131,7 @@ def test_the_policy_authority_remembers_no_question() -> None:
 
     for number in range(3):
         told = WHOLE | {"resource": WHOLE["resource"] | {"id": f"D-{number}"}}
-        status, body, _ = answered(point(), EVALUATION, json.dumps(told).encode(), content_type="application/json")
-        assert (status, body["decision"] if isinstance(body, dict) else None) == (200, True)
+        assert answered(point(), EVALUATION, json.dumps(told).encode())["decision"] is True
 
     assert len(point()._engine._memory) == 0
 
@@ -174,6 +167,5 @@ anything = st.recursive(
 def test_whatever_stands_there_it_is_answered_without_a_yes(odd: dict[str, Any]) -> None:
     for key in ("subject", "action", "resource", "context"):
         told = json.dumps(WHOLE | {key: odd}).encode()
-        status, body, _ = answered(POINT, EVALUATION, told, content_type="application/json")
-        assert status in {200, 400}
+        body = answered(POINT, EVALUATION, told)
         assert isinstance(body, str) or body["decision"] is False
