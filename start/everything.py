@@ -15,7 +15,6 @@ import httpx
 
 from authorities.attestation.local.authority import Authority
 from authorities.attestation.local.launch import Launched
-from authorities.attestation.verifier.report import report
 from authorities.registry.state import State
 from registration.approval import approve
 from registration.realm import to_json, with_ports
@@ -155,7 +154,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
         say("Services start, each from its own measured copy")
         async with reporting_progress(say, "The services are being launched"):
             launched = {address: await authority.launch(launch) for address, launch in parties(system).items()}
-        stack.callback(asyncio.create_task(report(system.place(party), party, authority)).cancel)
+        stack.callback(asyncio.create_task(authority.report(system.place(party), party)).cancel)
         spies = {name: await authority.launch(insider_launch(system, name)) for name in insiders}
         await stack.enter_async_context(keycloak)  # while the services start, which do not need it before a request
         model_server = await stack.enter_async_context(serving(server, say)) if server else []

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from authorities.attestation.local.launch import Launch
+from authorities.attestation.spiffe.svid_issuer import own_svid
 from authorities.registry import nodes
 from authorities.registry.reasons import RegistryReason
 from tests.support.attack import DOORS, REGISTRY, Attempt, Target, Tried, Tries, attack
@@ -183,7 +184,7 @@ async def test_a_key_where_it_could_be_taken(target: Machine) -> Tries:
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(folder))
-        svid = target.authority.svid()
+        svid = own_svid(target.registry, target.authority._issuer)
         server_context(svid, certificate_needed=True)
         client_context(svid, {})
         assert target.authority.server_certificate("localhost")

@@ -64,7 +64,7 @@ async def test_a_changed_file_is_noticed_at_once_told_by_name_and_forgotten_when
     told: list[dict[str, str]] = []
 
     async def listen() -> None:
-        async for state in authority.changes():
+        async for state in authority._drift.changes():
             told.append(state)
 
     listening = asyncio.create_task(listen())
@@ -129,7 +129,7 @@ async def test_the_registrys_own_files_are_part_of_the_registry_authority(author
     await until(lambda: authority.drifted == {"authority/registry": name})
     assert "no identity issued" in await probe.run(FETCH)
 
-    authority.use(lying(authority.site))  # an operator has it read them anew
+    authority._use(lying(authority.site))  # an operator has it read them anew
     assert authority.drifted == {}
     assert await probe.run(FETCH_X509) == "spiffe://agents.example/authority/registry"
 
@@ -229,10 +229,10 @@ async def test_another_lock_counts_once_the_registry_goes_by_it(authority: Autho
     assert not await started(authority)
 
     for read_from in ({}, before, {REGISTRY: before[REGISTRY]}, lying(authority.site) | {LOCK: "0" * 64}):
-        authority.use(read_from)
+        authority._use(read_from)
         assert not await started(authority)
 
-    authority.use(lying(authority.site))
+    authority._use(lying(authority.site))
     assert await started(authority)
 
 
@@ -251,7 +251,7 @@ async def test_a_lock_that_is_changed_while_the_registry_reads_counts_for_nobody
         return found
 
     monkeypatch.setattr(authority._registry_files, "was_reloaded", then_changed)
-    authority.use(read_from)
+    authority._use(read_from)
 
     assert not await started(authority)
 
@@ -266,7 +266,7 @@ async def test_a_lock_that_is_gone_again_is_no_end_of_the_authority(authority: A
     if instead == "a folder":
         (authority.site.root / LOCK).mkdir()
 
-    authority.use(read_from)
+    authority._use(read_from)
 
     assert authority._launcher.lock is before
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import uvicorn
 
 from authorities.attestation.local.launch import Launch
-from authorities.attestation.verifier.report import report
 from registration.derive import as_text
 from registration.names import POLICIES
 from start.launches import settings
@@ -100,7 +99,7 @@ async def launched(
             await authority.launch(Launch.from_registry(registry, name, settings(system, name) | own.get(name, {})))
             for name in names
         ]
-        reporting = asyncio.create_task(report(system.place(REGISTRY_PARTY), REGISTRY_PARTY, authority))
+        reporting = asyncio.create_task(authority.report(system.place(REGISTRY_PARTY), REGISTRY_PARTY))
         stack.callback(reporting.cancel)
         for process in processes:
             if process.launch.name not in waiting:

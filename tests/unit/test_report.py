@@ -60,7 +60,16 @@ async def test_whatever_is_in_the_way_of_a_report_is_no_end_of_the_reports(
     if where == "renewing":
         monkeypatch.setattr(reporting, "_half_life", lambda _: 0.0)
     source.trouble = trouble
-    task = asyncio.create_task(reporting.report("https://localhost:1", REGISTRY_PARTY, source))
+    task = asyncio.create_task(
+        reporting.report(
+            "https://localhost:1",
+            REGISTRY_PARTY,
+            source.changes(),
+            svid=source.svid,
+            log=source.log,
+            use=source.use,
+        )
+    )
     async with asyncio.timeout(10):
         while not source.logged:
             await asyncio.sleep(0.01)

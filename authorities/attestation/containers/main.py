@@ -12,7 +12,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from authorities.attestation.containers.attested import Containers, Image, images
@@ -35,7 +36,6 @@ from zerotrust.authority.files.lock import LOCK, REGISTRY, Lock, load_lock
 from zerotrust.authority.files.reading import RegistryError
 from zerotrust.authority.files.snapshot_files import SCHEMA, load_registry, policy_files
 from zerotrust.registry.model import Registry
-from zerotrust.spiffe.svid import Svid
 from zerotrust.transport.logs import line_of
 
 APP, KEYS, PUBLIC, KEYCLOAK = Path("/app"), Path("/keys"), Path("/public"), Path("/keycloak-tls")
@@ -89,7 +89,8 @@ async def serve(settings: Settings, further: Further) -> None:
         stack.callback(server.close)
         log("ready")
         async with asyncio.timeout(RENEWED_AFTER):
-            await report(settings.registry, authorities.registry, Source(drift, lambda: own_svid(registry, issuer)))
+            own = partial(own_svid, registry, issuer)
+            await report(settings.registry, authorities.registry, drift.changes(), svid=own, log=log)
 
 
 def approved_images(registry: Registry, lock: Lock) -> list[Image]:
@@ -130,17 +131,6 @@ def publish(issuer: Issuer) -> None:
 def server_certificate(issuer: Issuer, *dns_names: str) -> tuple[bytes, bytes]:
     """Return key and chain of a server that no SPIFFE client calls, valid for `DAYS`."""
     return issuer.server_certificate(*dns_names, now=dt.datetime.now(dt.UTC), life=DAYS * 86400)
-
-
-class Source:
-    """The source of the reports to the registry (`verifier/report.py`), which runs in a container of its own."""
-
-    def __init__(self, drift: Drift, svid: Callable[[], Svid]) -> None:
-        """`svid`: returns one of the attestation authority's own."""
-        self.changes, self.svid, self.log = drift.changes, svid, log
-
-    def use(self, read_from: Mapping[str, str]) -> None:
-        """Do nothing: what the registry reads is in its image, and measured there."""
 
 
 async def _main(further: Further) -> None:

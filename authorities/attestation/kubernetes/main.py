@@ -19,7 +19,7 @@ from pathlib import Path
 from authorities.attestation.containers.admission import KUBERNETES
 from authorities.attestation.containers.attested import Containers
 from authorities.attestation.containers.image import load_pin
-from authorities.attestation.containers.main import APP, PIN, Source, approved_images, log
+from authorities.attestation.containers.main import APP, PIN, approved_images, log
 from authorities.attestation.containers.settings import Settings
 from authorities.attestation.kubernetes.pods import Pods, api_server
 from authorities.attestation.process.peers import Peer, allow_open_files, process_of
@@ -187,13 +187,13 @@ async def serve(settings: Settings) -> None:
         await asyncio.to_thread(containers.read_own_image)
         within = registry.freshness.x509_svid * 3 / 4
         verifier = Verifier(own.attestation, containers, drift, log, pid=os.getpid(), within=within)
-        reporting = _report(settings.registry, own.registry, Source(drift, lambda: workload.svid), workload)
-        await asyncio.gather(verifier.serve(SOCKET), verifier.look(), reporting)
 
+        async def reporting() -> None:
+            async with workload.running():
+                svid = lambda: workload.svid  # noqa: E731 - of now
+                await report(settings.registry, own.registry, drift.changes(), svid=svid, log=log)
 
-async def _report(address: str, party: str, source: Source, workload: Workload) -> None:
-    async with workload.running():
-        await report(address, party, source)
+        await asyncio.gather(verifier.serve(SOCKET), verifier.look(), reporting())
 
 
 async def _main() -> None:

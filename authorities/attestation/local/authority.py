@@ -6,8 +6,9 @@ import hashlib
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -21,11 +22,11 @@ from authorities.attestation.spiffe.svid_issuer import Issuer, issuer_of_closed_
 from authorities.attestation.spiffe.workload_api import WorkloadApi
 from authorities.attestation.verifier.drift import LOGGER, Drift
 from authorities.attestation.verifier.measure import MeasureError
+from authorities.attestation.verifier.report import report
 from authorities.attestation.verifier.target import RegistryFiles
 from zerotrust.authority.files.lock import LOCK, Lock, lock_of
 from zerotrust.authority.files.reading import RegistryError, read_content
 from zerotrust.registry.model import Registry
-from zerotrust.spiffe.svid import Svid
 from zerotrust.transport.logs import line_of
 
 
@@ -75,14 +76,12 @@ class Authority:
         """The launched parties that get no identity, by name, each with the files that have changed."""
         return self._drift.drifted
 
-    def changes(self) -> AsyncIterator[dict[str, str]]:
-        return self._drift.changes()
+    async def report(self, address: str, party: str) -> None:
+        """Report to the registry at `address`, which is the party `party`, until cancelled."""
+        own = partial(own_svid, self._registry, self._issuer)
+        await report(address, party, self._drift.changes(), svid=own, log=self.log, use=self._use)
 
-    def svid(self) -> Svid:
-        """Return a new X.509-SVID of the authority itself, with the lifetime of all others."""
-        return own_svid(self._registry, self._issuer)
-
-    def use(self, read_from: Mapping[str, str]) -> None:
+    def _use(self, read_from: Mapping[str, str]) -> None:
         """Launch by the lock that the registry read at an operator's reload, if the files here are the same.
 
         `read_from`: SHA-256 by file name, as the registry reports it.

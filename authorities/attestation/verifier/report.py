@@ -7,11 +7,11 @@ only as long as the registry's freshness allows.
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import httpx
 
+from authorities.attestation.verifier.drift import Log
 from zerotrust.hardening.pools import Connections
 from zerotrust.limits.answers import MAX_ANSWER, ask
 from zerotrust.registry.snapshot import bootstrap_directory
@@ -20,28 +20,23 @@ from zerotrust.spiffe.svid import Svid
 SECONDS_BETWEEN = 1
 
 
-class Source(Protocol):
-    """What `report` needs of the attestation authority."""
+async def report(  # noqa: PLR0913 - the registry, and what it is told
+    address: str,
+    party: str,
+    news: AsyncIterator[dict[str, str]],
+    *,
+    svid: Callable[[], Svid],
+    log: Log,
+    use: Callable[[Mapping[str, str]], None] = lambda _: None,
+) -> None:
+    """Report to the registry at `address`, which is the party `party`, until cancelled.
 
-    def changes(self) -> AsyncIterator[dict[str, str]]:
-        """Yield the parties that run here, each with the files that differ or "", now and at each change."""
-
-    def use(self, read_from: Mapping[str, str]) -> None:
-        """Receive the SHA-256, by name, of the files that the registry has read."""
-
-    def svid(self) -> Svid:
-        """Return a new SVID of its own."""
-
-    def log(self, event: str, **fields: object) -> None:
-        """Log an event."""
-
-
-async def report(address: str, party: str, source: Source) -> None:
-    """Report to the registry at `address`, which is the party `party`, until cancelled."""
-    svid = source.svid()
-    connections = Connections(bootstrap_directory(address, party, svid.trust_domain), svid)
-    renew_at = _half_life(svid)
-    news = source.changes()
+    `news` yields the parties that run here, each with the files that differ or "", now and at each change; `svid`
+    returns a new SVID of attestation; `use` receives the SHA-256, by name, of the files that the registry has read.
+    """
+    own = svid()
+    connections = Connections(bootstrap_directory(address, party, own.trust_domain), own)
+    renew_at = _half_life(own)
     async with httpx.AsyncClient(transport=connections, timeout=SECONDS_BETWEEN) as http:
         parties, change, logged = await anext(news), asyncio.ensure_future(anext(news)), ""
         try:
@@ -49,13 +44,13 @@ async def report(address: str, party: str, source: Source) -> None:
                 problem = ""
                 try:
                     if time.time() >= renew_at:
-                        connections.renew(svid := source.svid())
-                        renew_at = _half_life(svid)
-                    source.use(await _send(http, f"{address}/attestation", parties))
+                        connections.renew(own := svid())
+                        renew_at = _half_life(own)
+                    use(await _send(http, f"{address}/attestation", parties))
                 except Exception as error:  # noqa: BLE001 - the registry is down, no descriptor is left: it may pass
                     problem = f"{type(error).__name__} {error}"
                 if problem != logged:
-                    source.log("not reported" if problem else "reported", why=problem)
+                    log("not reported" if problem else "reported", why=problem)
                 logged = problem
                 await asyncio.wait([change], timeout=SECONDS_BETWEEN)
                 if change.done():
