@@ -1,26 +1,20 @@
 """The registry's own hand at the real Keycloak: what it can do there, and what its token is good for elsewhere."""
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
-import jwt
 import pytest
 import pytest_asyncio
 
-from authorities.registry.keycloak.admin import Administration, AdministrationError
+from authorities.registry.keycloak.admin import Administration
 from registration.realm.users import USERS
 from start.keycloak.server import Keycloak
 from tests.support.pki import CA
 from tests.support.realm import SERVER, Realm, claims, dead
 from tests.support.system import CHAIN
-from zerotrust.decision import Denied, Reason
-from zerotrust.identity import UnverifiedToken
 from zerotrust.registry.model import Registry
-from zerotrust.spiffe.svid import WorkloadError
-from zerotrust.token_validation import Expected, key_id, verify_token
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -126,11 +120,6 @@ async def test_nothing_else_of_a_client_changes_by_that(
     assert {**between, "enabled": True} == before == after
 
 
-async def test_a_client_that_there_is_not_is_reported(administration: Administration) -> None:
-    with pytest.raises(AdministrationError, match=r"^it has no client spiffe://agents\.example/agent/nobody$"):
-        await administration.disable_client("spiffe://agents.example/agent/nobody")
-
-
 async def test_its_token_is_kept_and_renewed_before_its_end(
     administration: Administration, assertions: Assertions
 ) -> None:
@@ -203,14 +192,6 @@ async def test_it_has_no_power_in_another_realm(realm: Realm, keycloak: Keycloak
     assert answer.status_code in (401, 403)
 
 
-@pytest.mark.parametrize("party", ["orchestrator", "agent/reader", "tool/documents", "inference"])
-async def test_no_other_party_acts_for_itself(realm: Realm, party: str) -> None:
-    answer = await own_token(realm, party)
-
-    assert answer.status_code in (400, 401)
-    assert answer.json()["error"] == "unauthorized_client"
-
-
 # --- what its token is good for elsewhere -----------------------------------------------------------------------------
 
 
@@ -226,78 +207,8 @@ async def test_its_own_token_names_no_audience_no_user_and_nobody_who_acts(realm
     assert token["azp"] not in registry.initiating_clients
 
 
-async def test_no_gate_takes_it(realm: Realm, registry: Registry, keycloak: Keycloak) -> None:
-    token = UnverifiedToken((await own_token(realm)).json()["access_token"])
-    keys = (await realm.http.get(f"{realm.endpoint}/certs")).json()["keys"]
-    [key] = [jwt.PyJWK(found) for found in keys if found["kid"] == key_id(token)]
-
-    for name in [*registry.services, REGISTRY]:
-        expected = Expected(
-            issuer=keycloak.issuer,
-            audience=registry.id(name),
-            chain_claim=CHAIN,
-            max_ttls={registry.id(n): party.max_ttl for n, party in registry.parties.items() if party.max_ttl},
-            initiating_clients=registry.initiating_clients,
-            without_certificate=registry.without_certificate,
-            peers={},
-        )
-        with pytest.raises(Denied) as refused:
-            verify_token(token, key=key.key, expected=expected, now=float(claims(token)["iat"]))
-        assert refused.value.reason is Reason.BAD_CLAIM
-
-
 async def test_nobody_exchanges_it(realm: Realm) -> None:
     token = (await own_token(realm)).json()["access_token"]
 
     for party, audience in ((REGISTRY, "orchestrator"), ("orchestrator", "agent/reader")):
         assert dead(await realm.exchange(party, token, audience=audience, scope="agent.invoke"))
-
-
-# --- what goes wrong --------------------------------------------------------------------------------------------------
-
-
-async def test_an_identity_that_keycloak_does_not_believe_is_reported(
-    keycloak: Keycloak, verify_context: ssl.SSLContext
-) -> None:
-    administration = Administration(
-        keycloak.issuer, Assertions(REGISTRY, lambda _: "a.b.c"), http=client(verify_context)
-    )
-
-    with pytest.raises(AdministrationError, match=r"^Keycloak: no token: 40[01], invalid_client"):
-        await administration.disable_client("spiffe://agents.example/agent/reader")
-    await administration.aclose()
-
-
-async def test_a_keycloak_of_another_ca_is_not_told_who_we_are(keycloak: Keycloak, assertions: Assertions) -> None:
-    administration = Administration(keycloak.issuer, assertions, http=client(CA().client()))
-
-    with pytest.raises(AdministrationError, match="CERTIFICATE_VERIFY_FAILED"):
-        await administration.disable_client("spiffe://agents.example/agent/reader")
-    await administration.aclose()
-
-
-async def test_a_certificate_that_keycloak_refuses_is_reported(
-    keycloak: Keycloak, assertions: Assertions, own_ca: CA, tmp_path: Path
-) -> None:
-    expired = own_ca.workload(tmp_path, "spiffe://agents.example/authority/registry", days=-1)
-    administration = Administration(keycloak.issuer, assertions, http=client(expired))
-
-    # The end of the connection can overtake the alert that says why; then it says its own name, and the next try tells.
-    told = ""
-    async with asyncio.timeout(10):
-        while "CERTIFICATE_UNKNOWN" not in told:
-            with pytest.raises(AdministrationError, match=r"^Keycloak: .") as refused:
-                await administration.disable_client("spiffe://agents.example/agent/reader")
-            told = str(refused.value)
-    await administration.aclose()
-
-
-async def test_no_identity_is_reported(keycloak: Keycloak, verify_context: ssl.SSLContext) -> None:
-    def none(_: str) -> str:
-        raise WorkloadError("no identity issued")
-
-    administration = Administration(keycloak.issuer, Assertions(REGISTRY, none), http=client(verify_context))
-
-    with pytest.raises(AdministrationError, match=r"^Keycloak: identity_unavailable: no identity issued$"):
-        await administration.enable_client("spiffe://agents.example/agent/reader")
-    await administration.aclose()

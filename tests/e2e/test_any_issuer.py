@@ -3,21 +3,15 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
 
 import httpx
-import jwt
 import pytest
 import pytest_asyncio
 
 from start.keycloak.server import Keycloak
 from testkit.wire import lifespan
-from tests.attacks.table import ROWS
-from tests.support.attack import TRIES, check_refused
 from tests.support.existing_service import HERE, ROUTES, bearer, existing
-from tests.support.rungs import PARTY, Plain, rung_1
 from zerotrust import guard
-from zerotrust.registry.model import Registry
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -97,37 +91,3 @@ async def test_a_stock_realm_is_an_issuer(keycloak: Keycloak, password: str, tmp
 
     assert {why: answer.json().get("reason", "") for why, answer in answers.items()} == {why: why for why in tokens}
     assert answers[""].json()["item"] == "tea"
-
-
-class Borrowed(Plain):
-    """That issuer, as an attacker has it: with one good token, and without the key."""
-
-    def __init__(self, registry: Registry, good: str) -> None:
-        super().__init__(registry)
-        self._good = good
-
-    def claims(self, **changed: Any) -> dict[str, Any]:
-        good = jwt.decode(self._good, options={"verify_signature": False})
-        return {**good, **changed, "aud": good["aud"], "scope": good["scope"]}
-
-    def sign(self, claims: dict[str, Any], *, header: dict[str, Any] | None = None) -> str:
-        return self._good if (claims, header) == (self.claims(), None) else super().sign(claims, header=header)
-
-
-ROWS_THERE = [1, 3, 4, 5, 6, 7, 9, 11, 17, 18, 19]
-"""Those that need one good token, and none that the issuer would have to sign for an attacker."""
-
-
-@pytest.mark.parametrize("number", ROWS_THERE)
-async def test_a_row_of_the_catalogue_holds_there(
-    number: int, keycloak: Keycloak, password: str, registry: Registry, tmp_path: Path
-) -> None:
-    good = await token(keycloak, password, scope="quote.write")
-    real = {"issuer": issuer(keycloak), "audience": HERE, "http": (http := reaching(keycloak))}
-    async with http, rung_1(tmp_path, Borrowed(registry, good), **real) as target:
-        assert (await target.send(PARTY, good)).handled
-        tries = [tried async for tried in TRIES[number](target)]
-
-    assert tries
-    for tried in tries:
-        check_refused(tried, ROWS[number])

@@ -5,7 +5,6 @@ import pytest
 
 from lab.realm import BINDING, _script, weaken
 from registration.realm import realm as derive
-from registration.realm.users import USERS
 from start.keycloak.server import Keycloak
 from testkit.browser import Person, sign_in
 from tests.support.real import EVERYTHING, imported
@@ -104,36 +103,6 @@ async def test_a_refresh_token_that_is_used_twice_ends_the_sign_in_for_both(real
     assert [answer.status_code for answer in answers] == [200, 400]
     newer = answers[0].json()["refresh_token"]
     assert (await realm.token(login.key, **form, refresh_token=newer)).status_code == 400
-
-
-@pytest.mark.parametrize(("client", "scope"), [("zt", "registry.admin"), ("zt-policy", "policy.admin")])
-async def test_a_command_of_an_operator_leaves_no_session(
-    realm: Realm, keycloak: Keycloak, client: str, scope: str
-) -> None:
-    async def sessions() -> set[str]:
-        async with keycloak.administration() as admin:
-            return {one["id"] for one in await admin.a_get_sessions(USERS["olga"][0])}
-
-    at = Client(realm.issuer, client, scope, keycloak.tls)
-    login = await Person("olga", keycloak.passwords["olga"]).sign_in(at)
-    begun = claims(login.access_token)["sid"]
-    assert begun in await sessions()
-
-    await sign_out(at, login)
-
-    assert begun not in await sessions()
-
-
-@pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
-async def test_whoever_holds_a_token_of_a_public_client_can_revoke_it(
-    realm: Realm, keycloak: Keycloak, kind: str
-) -> None:
-    """RFC 7009 asks a public client for no proof, so a thief can end a session, and gains nothing by it."""
-    login = await signed_in(realm, keycloak)
-    form = {"client_id": "walkthrough", "token": getattr(login, kind)}
-
-    assert (await realm.http.post(f"{realm.endpoint}/revoke", data=form)).status_code == 200
-    assert dead(await exchanged(realm, login.access_token))
 
 
 @pytest.mark.parametrize(

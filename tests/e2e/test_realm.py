@@ -21,12 +21,12 @@ from registration.realm.users import USERS
 from start.keycloak.server import Keycloak
 from testkit.browser import REDIRECT, sign_in
 from tests.support.real import EVERYTHING
-from tests.support.realm import SERVER, TOKEN_TYPE, Realm, chain, claims, dead
+from tests.support.realm import SERVER, Realm, chain, claims, dead
 from tests.support.revocation_page import ADMIN_ROWS, USER_TYPES
 from tests.support.system import CHAIN, registry
 from zerotrust.registry.model import Registry
 from zerotrust.token_validation import TICK
-from zt.people.login import Login, LoginError, Pkce
+from zt.people.login import Login
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -274,21 +274,6 @@ async def test_a_server_outside_is_an_audience_and_no_client_that_can_ask_for_an
 # --- other kinds of token ---------------------------------------------------------------------------------------------
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def id_token(realm: Realm, t0: str) -> str:
-    return await realm.exchanged(
-        "orchestrator", t0, audience="agent/reader", scope=READING, requested_token_type=f"{TOKEN_TYPE}id_token"
-    )
-
-
-async def test_an_id_token_got_by_exchange_opens_nothing(realm: Realm, id_token: str) -> None:
-    assert jwt.get_unverified_header(id_token)["typ"] != "at+jwt"
-
-    answer = await realm.exchange("agent/reader", id_token, audience="tool/documents", scope="tool.read")
-
-    assert answer.status_code == 400
-
-
 @pytest.mark.parametrize("kind", ["refresh_token", "id_token"])
 async def test_no_other_token_of_a_login_can_be_exchanged(realm: Realm, keycloak: Keycloak, kind: str) -> None:
     login = await signed_in(realm, keycloak, "alice", EVERYTHING)
@@ -301,20 +286,6 @@ async def test_no_other_token_of_a_login_can_be_exchanged(realm: Realm, keycloak
 # --- who is let in ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("client", [*CLIENTS, "realm-management"])
-async def test_no_client_takes_a_users_password(
-    realm: Realm, keycloak: Keycloak, registry: Registry, client: str
-) -> None:
-    form = {"client_id": client, "username": "alice", "password": keycloak.passwords["alice"]}
-    if client.startswith("spiffe:"):
-        form |= realm.credential(client.removeprefix(f"spiffe://{registry.trust_domain}/"))
-
-    answer = await realm.token(grant_type="password", **form)
-
-    assert answer.status_code in (400, 401)
-    assert "access_token" not in answer.json()
-
-
 async def test_only_our_clients_are_enabled(keycloak: Keycloak, registry: Registry) -> None:
     async with keycloak.administration() as admin:
         clients = await admin.a_get_clients()
@@ -323,15 +294,6 @@ async def test_only_our_clients_are_enabled(keycloak: Keycloak, registry: Regist
     usable -= {"_system"}  # Keycloak makes it for a sign-out that names no session
     workloads = [*registry.services, "authority/registry", "authority/policy"]
     assert usable == {"walkthrough", "zt", "zt-policy", *map(registry.id, workloads), *registry.operating}
-
-
-@pytest.mark.parametrize("client", ["account", "account-console", "admin-cli", "broker", "security-admin-console"])
-async def test_nobody_signs_in_to_a_client_that_came_with_keycloak(realm: Realm, client: str) -> None:
-    query = {"client_id": client, "response_type": "code", "redirect_uri": f"{realm.issuer}/account/"}
-
-    answer = await realm.http.get(f"{realm.endpoint}/auth", params=query)
-
-    assert answer.status_code == 400
 
 
 async def test_nobody_registers_a_client(realm: Realm) -> None:
@@ -402,12 +364,6 @@ async def test_no_other_address_is_sent_a_code(realm: Realm, redirect: str) -> N
     assert answer.status_code == 400
 
 
-async def test_a_code_needs_its_verifier(realm: Realm, keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Pkce, "challenge", Pkce().challenge)  # of another verifier
-    with pytest.raises(LoginError, match="PKCE"):
-        await signed_in(realm, keycloak, "alice")
-
-
 @pytest.mark.parametrize("path", ["auth/device", "ext/ciba/auth"])
 async def test_no_other_way_to_sign_in_is_open(realm: Realm, path: str) -> None:
     form = {"client_id": "walkthrough", "scope": "openid", "login_hint": "alice"}
@@ -416,36 +372,6 @@ async def test_no_other_way_to_sign_in_is_open(realm: Realm, path: str) -> None:
 
     assert answer.status_code in (400, 401)
     assert answer.json()["error"] in ("unauthorized_client", "invalid_client", "invalid_grant")
-
-
-async def test_a_refresh_token_is_good_once(realm: Realm, keycloak: Keycloak) -> None:
-    login = await signed_in(realm, keycloak, "alice")
-    form = {"grant_type": "refresh_token", "client_id": "walkthrough", "refresh_token": login.refresh_token}
-    assert (await realm.token(login.key, **form)).status_code == 200
-
-    again = await realm.token(login.key, **form)
-
-    assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
-
-
-@pytest.mark.parametrize(("user", "groups"), [("alice", ["/engineering"]), ("bob", ["/finance"]), ("eve", [])])
-async def test_a_users_token_says_who_and_of_which_groups(
-    realm: Realm, keycloak: Keycloak, user: str, groups: list[str]
-) -> None:
-    login = await signed_in(realm, keycloak, user)
-
-    said = claims(login.access_token)
-    assert (said["sub"], said["groups"]) == (USERS[user][0], groups)
-
-
-async def test_a_wrong_password_is_reported_in_plain_words(realm: Realm, keycloak: Keycloak) -> None:
-    with pytest.raises(LoginError, match=r"^eve: Invalid username or password$"):
-        await sign_in(realm.issuer, "walkthrough", "eve", "wrong", "task.run", verify=keycloak.tls)
-
-
-async def test_a_sign_in_for_a_scope_nobody_has_is_reported_in_plain_words(realm: Realm, keycloak: Keycloak) -> None:
-    with pytest.raises(LoginError, match=r"invalid_scope: .*registry\.admin"):
-        await sign_in(realm.issuer, "walkthrough", "eve", "any", "registry.admin", verify=keycloak.tls)
 
 
 # --- asking and looking back ------------------------------------------------------------------------------------------

@@ -88,14 +88,6 @@ async def test_a_code_that_is_refused_signs_nobody_in(system: System, by_hand: d
     }
 
 
-async def test_what_an_operator_did_is_recorded_with_their_name(typed: Typed) -> None:
-    try:
-        done = await asyncio.to_thread(typed, "party", "suspend", "agent/writer", "--json")
-        assert json.loads(done.stdout)["party"]["cause"].startswith("suspended by olga (operator ")
-    finally:
-        await asyncio.to_thread(typed, "party", "reinstate", "agent/writer")
-
-
 async def test_a_sign_in_serves_further_commands_until_the_operator_signs_out(
     system: System, by_hand: dict[str, str], typed: Typed, tmp_path: Path
 ) -> None:

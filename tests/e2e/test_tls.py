@@ -5,7 +5,6 @@ import ssl
 from pathlib import Path
 
 import httpx
-import jwt
 import pytest
 
 from start.keycloak.options import HEALTH_PORT, PORT
@@ -90,23 +89,6 @@ async def test_an_operator_gets_a_token_for_the_registry_and_nothing_else(
     assert token["groups"] == ["/operators"]
     assert 0 < token["exp"] - token["iat"] <= 60  # a second may end in between
     assert CHAIN not in token
-
-
-async def test_an_access_token_says_that_it_is_one(keycloak: Keycloak) -> None:
-    login = await sign_in(
-        keycloak.issuer, "zt", "olga", keycloak.passwords["olga"], "registry.admin", verify=keycloak.tls
-    )
-
-    assert jwt.get_unverified_header(login.access_token)["typ"] == "at+jwt"
-
-
-@pytest.mark.parametrize(("user", "groups"), [("alice", ["/engineering"]), ("bob", ["/finance"]), ("eve", [])])
-async def test_a_user_who_is_no_operator_is_none_by_the_operators_client(
-    keycloak: Keycloak, user: str, groups: list[str]
-) -> None:
-    login = await sign_in(keycloak.issuer, "zt", user, keycloak.passwords[user], "registry.admin", verify=keycloak.tls)
-
-    assert claims(login.access_token).get("groups", []) == groups  # and policy asks for `/operators`
 
 
 async def test_the_operators_client_gives_no_scope_of_the_services(keycloak: Keycloak, realm: Realm) -> None:

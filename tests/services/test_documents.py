@@ -16,8 +16,9 @@ from tests.support.clients import said, tools, use
 from tests.support.issuer import Issuer
 from tests.support.pdp import elsewhere
 from tests.support.system import ROOT, System, running
+from tools.documents import store
 from tools.documents.document import MAX_ID, MAX_TEXT, MAX_TITLE, Document
-from tools.documents.store import LONGEST_WORD, MOST_BYTES, MOST_DRAFTS, MOST_NAMED, MOST_WORDS, Store
+from tools.documents.store import LONGEST_WORD, MOST_DRAFTS, MOST_NAMED, MOST_WORDS, Store
 from zerotrust import VERSION
 from zerotrust.decision import Reason
 from zerotrust.limits.answers import MAX_ANSWER
@@ -79,11 +80,11 @@ async def test_the_record_of_a_refusal_says_what_it_depended_on(system: System, 
 
 async def test_a_search_is_for_a_bounded_number_of_words_of_bounded_length(tmp_path: Path) -> None:
     long, who = "y" * LONGEST_WORD, {"department": "/engineering", "owner": "alice"}
-    async with (store := Store(tmp_path / "documents.db")).open():
-        await store.add(Document(id="LONG-1", title=f"{long}y", text="", **who))
+    async with (kept := Store(tmp_path / "documents.db")).open():
+        await kept.add(Document(id="LONG-1", title=f"{long}y", text="", **who))
 
         async def found(*words: str) -> list[str]:
-            return [entry.id for entry in await store.search(" ".join(words), *who.values())]
+            return [entry.id for entry in await kept.search(" ".join(words), *who.values())]
 
         others = [f"nothing{number}" for number in range(MOST_WORDS - 1)]
         assert await found(*others, long) == ["LONG-1"]
@@ -225,15 +226,14 @@ async def test_a_search_reads_no_text_and_nothing_of_other_departments(
 
 
 async def test_a_user_has_so_many_drafts_and_no_more_until_one_is_deleted(
-    system: System, writing: Token, stored: Stored
+    system: System, writing: Token, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The last ones are asked for at once: what is counted stays so until the draft is there."""
-    for _ in range(MOST_DRAFTS - 5):
-        await drafted(system, writing())
+    """They are asked for at once: what is counted stays so until the draft is there."""
+    monkeypatch.setattr(store, "MOST_DRAFTS", 5)
     results = await asyncio.gather(*(use(system, writing(), "create", title="x", text="x") for _ in range(10)))
 
     mine = [d["id"] for d in stored().values() if d["owner"] == "alice"]
-    assert len(mine) == MOST_DRAFTS
+    assert len(mine) == 5
     latest = no_room(mine)
     assert [said(r) for r in results if r.is_error] == [f"Error executing tool create: {latest}"] * 5
     await drafted(system, writing(sub="carol"))
@@ -244,9 +244,12 @@ async def test_a_user_has_so_many_drafts_and_no_more_until_one_is_deleted(
     await drafted(system, writing())
 
 
-async def test_a_users_drafts_have_so_many_bytes_and_no_more(system: System, writing: Token, stored: Stored) -> None:
+async def test_a_users_drafts_have_so_many_bytes_and_no_more(
+    system: System, writing: Token, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "MOST_BYTES", 2 * MAX_TEXT + 100)
     longest = "x" * (MAX_TEXT - 2)
-    for _ in range(MOST_BYTES // len(longest)):
+    for _ in range(2):
         assert not (await use(system, writing(), "create", title="x", text=longest)).is_error
     small = await drafted(system, writing())
     mine = [d["id"] for d in stored().values() if d["owner"] == "alice"]
@@ -269,7 +272,7 @@ async def test_it_is_told_that_a_rule_refuses_only_where_the_user_may_read_the_d
 def no_room(drafts: list[str]) -> str:
     """What a user is told who has these drafts, in the order in which they were filed."""
     return (
-        f"no room: a user has at most {MOST_DRAFTS} drafts and {MOST_BYTES} bytes of them in a department; "
+        f"no room: a user has at most {store.MOST_DRAFTS} drafts and {store.MOST_BYTES} bytes of them in a department; "
         f"delete one, the latest are {', '.join(drafts[: -MOST_NAMED - 1 : -1])}"
     )
 

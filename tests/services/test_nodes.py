@@ -54,22 +54,6 @@ async def fresh(authority: Authority) -> bool:
     return bool(sources["attestation"] < 3)
 
 
-async def test_one_nodes_report_ends_no_drift_of_another(authority: Authority) -> None:
-    assert await authority.report({READER: "main.py"}, node="a") == [READER]
-    for parties in {}, {READER: ""}, {WRITER: ""}:
-        await authority.report(parties, node="b")
-        assert await state(authority, READER) == ("drifted", "main.py")
-        answer = await authority.ask("POST", f"/parties/{READER}/reinstate", {}, token=authority.operators_token())
-        assert answer.json()["reason"] == RegistryReason.DRIFTED
-    await authority.report({READER: "other.py"}, node="b")
-    assert {*(await state(authority, READER))[1].split("; ")} == {"main.py", "other.py"}  # type: ignore[union-attr]
-
-    await authority.report({READER: ""}, node="a")
-    assert await state(authority, READER) == ("drifted", "other.py")
-    await authority.report({}, node="b")
-    assert (await authority.operate("POST", f"/parties/{READER}/reinstate", {}))["party"]["state"] == "active"
-
-
 async def test_the_parties_of_a_silent_node_are_refused_by_name_until_it_reports(
     authority: Authority, clock: Clock
 ) -> None:

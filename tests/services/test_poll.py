@@ -272,26 +272,6 @@ async def test_events_that_keycloak_has_forgotten_in_time_are_not_missed(
     assert applied.names == ["a"]
 
 
-@pytest.mark.parametrize("which", ["users", "admins", "sign-ins alone"])
-async def test_events_that_were_cleared_are_missed(
-    keycloak: Keycloak, applied: Applied, reader: Reader, which: str
-) -> None:
-    """Also where nothing was revoked: the registry has signed in itself, and that event is gone as well."""
-    if which == "sign-ins alone":
-        keycloak.login("a", at=NOW)
-        keycloak._user("CLIENT_LOGIN", "", NOW, "the registry")
-    else:
-        keycloak.logout("a")
-        keycloak.admin("CREATE", "USER", "users/x")
-    await reader.read()
-    before = len(applied.changes)
-    (keycloak.admins if which == "admins" else keycloak.users).clear()
-    await reader.read()
-    await reader.read()
-
-    assert [change.cause for change in applied.changes[before:]] == ["keycloak: events may have been lost"]
-
-
 # --- the loop ---------------------------------------------------------------------------------------------------------
 
 
@@ -330,46 +310,6 @@ async def test_only_a_complete_read_counts_from_its_beginning_and_an_error_is_lo
     assert [level for level, _ in said] == ["WARNING", "INFO"]
     assert said[0][1].startswith("Keycloak's events are not read: its events are switched off")
     assert said[1][1] == "Keycloak's events are read again"
-
-
-@pytest.mark.parametrize(("begins", "said"), [("at the start", ["INFO", "INFO"]), ("later", [])])
-async def test_a_start_and_a_read_that_fails_now_and_then_are_no_warning(
-    keycloak: Keycloak,
-    applied: Applied,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-    begins: str,
-    said: list[str],
-) -> None:
-    monkeypatch.setattr(module, "SECONDS_BETWEEN_READS", 0.001)
-    monkeypatch.setattr(module, "SECONDS_UNTIL_WARNED", 3600)
-    caplog.set_level(logging.INFO, module.__name__)
-    good, failed = asyncio.Event(), asyncio.Event()
-    read = module.Reader.read
-
-    async def reading(reader: module.Reader) -> None:
-        try:
-            await read(reader)
-        except Exception:
-            failed.set()
-            raise
-        good.set()
-
-    monkeypatch.setattr(module.Reader, "read", reading)
-    keycloak.config["eventsEnabled"] = begins == "later"
-    polling = asyncio.create_task(poll(keycloak, applied, lambda _: None, own=OWN, since=NOW / 1000))
-    async with asyncio.timeout(60):
-        await (good if begins == "later" else failed).wait()
-        keycloak.config["eventsEnabled"] = not keycloak.config["eventsEnabled"]
-        await (failed if begins == "later" else good).wait()
-        good.clear()
-        keycloak.config["eventsEnabled"] = True
-        await good.wait()
-        good.clear()
-        await good.wait()  # what is logged of a read is logged before the next one
-    polling.cancel()
-
-    assert [record.levelname for record in caplog.records if record.name == module.__name__] == said
 
 
 @pytest.mark.parametrize("status", [200, 403])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from authorities.registry import followers, notify
+from authorities.registry import notify
 from authorities.registry import stream as sending
 from authorities.registry.publication import changes
 from authorities.registry.reasons import RegistryReason
@@ -336,24 +336,6 @@ async def _left(lines: AsyncIterator[str]) -> None:
 
 async def _failing(*_: object, **__: object) -> int:
     raise OSError("no room")
-
-
-async def test_a_follower_that_is_too_slow_is_cut_off_and_holds_up_nobody(
-    tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(followers, "MAX_BEHIND", 5)
-    async with streaming(tmp_path, issuer) as stream, asyncio.timeout(10):
-        slow, quick = stream.follow(FOLLOWER, time.time() + 60), stream.follow(FOLLOWER, time.time() + 60)
-        heard = [await anext(lines) for lines in (slow, quick) for _ in range(OPENING)][OPENING:]
-        for number in range(10):
-            await stream.change("user", f"user-{number}", "x")
-            heard.append(await anext(quick))
-
-        assert len([line async for line in slow]) == 5  # what was waiting for it; then it has to begin anew
-        assert len(heard) == OPENING + 10
-        assert stream._followers.parties == {FOLLOWER}
-        await _left(quick)
-        assert not stream._followers.parties
 
 
 async def test_a_heartbeat_goes_on_after_a_time_without_an_identity(

@@ -52,22 +52,6 @@ def number(event: dict[str, Any]) -> int:
 # who follows
 
 
-async def test_one_stream_too_many_ends_the_oldest_of_the_same_party_and_nobody_elses(stream: Stream) -> None:
-    other = await begun(stream, FOLLOWER)
-    mine = [await begun(stream) for _ in range(4)]
-    await stream.change("user", "u", "x")
-    fifth = asyncio.create_task(begun(stream))
-
-    assert [number(event) for event in await rest(mine[0])] == [1]  # what waited for it, and its end
-    mine.append(await fifth)
-    await stream.change("user", "v", "x")
-    assert [number(read((await anext(lines)).rstrip("\n"))) for lines in [*mine[1:4], other]] == [1, 1, 1, 1]
-    assert number(read((await anext(mine[4])).rstrip("\n"))) == 2
-    for lines in [*mine, other]:
-        await lines.aclose()
-    assert not stream._followers.parties
-
-
 async def test_a_registry_that_ends_keeps_no_stream_and_begins_none(stream: Stream) -> None:
     lines, other = await begun(stream), await begun(stream, FOLLOWER)
     await stream.change("user", "u", "x")

@@ -195,14 +195,3 @@ def test_without_a_call_of_a_tool_the_longest_way_is_told() -> None:
     assert to_a_tool([t0, t1, to_model, to_tool]) == [t0, t1, to_tool]
     assert to_a_tool([t0, t1, to_model]) == [t0, t1, to_model]
     assert to_a_tool([]) == []
-
-
-async def test_a_refusal_that_no_step_explains_is_told_without_one(thief: FakeThief, here: Consoled) -> None:
-    thief.answers = [{**USED, "status": 502, "reason": "bad gateway"}]
-    alice = await here.person("alice")
-
-    page = (await alice.send(await tokens_page(alice), way="another-process")).text
-
-    [used] = re.findall('id="used".*?</section>', page, re.DOTALL)
-    assert "502 <code>bad gateway</code>" in used
-    assert "Refused by" not in used

@@ -11,12 +11,11 @@ import pytest
 
 from console import log as module
 from console import stream
-from console import tasks as module_of_tasks
 from console.hops import Known, hop_of
 from console.log import LogReader
 from console.run import result_of
 from console.sessions import MOST, MOST_OF_A_USER, Session, Sessions, state_of
-from console.tasks import MOST_EARLY, Tasks
+from console.tasks import Tasks
 from testkit.party import principal
 from tests.support.audit_log import Ledger
 from tests.support.console import answered, published, reading, running
@@ -84,42 +83,12 @@ def test_what_is_no_record_is_no_task() -> None:
     assert not tasks.owners
 
 
-def test_of_all_tasks_together_so_many_bytes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest task gives way, and the owner of the last one is forgotten."""
-    own = begun(), replace(begun(), principal=replace(CALLER, subject="eve"))
-    monkeypatch.setattr(module_of_tasks, "MOST_BYTES", 10 * len(entry(own[0])))
-    tasks = Tasks(FRONT, OURS, known)
-    tasks.take(0, entry(own[1], 99))
-    for number in range(11):
-        tasks.take(number, entry(own[0], number + 1))
-
-    assert len(tasks.latest([CALLER.subject])) == 9
-    assert [tasks.find(f"{one:032x}") is not None for one in (99, 1, 2, 3)] == [True, False, False, True]
-    for number in range(11):
-        tasks.take(number, entry(own[1], number + 100))
-    assert tasks.owners == {CALLER.subject, "eve"}
-
-
 def test_a_record_of_no_registered_party_is_no_task() -> None:
     tasks = Tasks(FRONT, OURS, known)
     tasks.take(1, entry(begun(), service="spiffe://agents.example/invented"))
     tasks.take(2, entry(begun()))
 
     assert [hop["n"] for hop in tasks.latest(tasks.owners)[0].hops()] == [2]
-
-
-def test_records_that_come_before_the_beginning_are_of_the_task_too() -> None:
-    """Each party has a share of what waits."""
-    tasks, other = Tasks(FRONT, OURS, known), "spiffe://agents.example/agent/writer"
-    tasks.take(1, entry(begun(), service=READER))
-    tasks.take(2, entry(ended(), 9, READER))
-    for number in range(MOST_EARLY + 1):
-        tasks.take(number + 3, entry(begun(), number + 10, other))
-    for number, trace in enumerate((1, 9, 10, 11), 10_000):
-        tasks.take(number, entry(begun(), trace))
-
-    numbers = [[hop["n"] for hop in task.hops()] for task in tasks.latest(tasks.owners)]
-    assert numbers == [[1, 10_000], [10_001], [10_002], [4, 10_003]]
 
 
 def test_a_refusal_is_told_with_the_rules_that_could_have_permitted_it() -> None:

@@ -24,14 +24,13 @@ from tests.support.door import NOW, Door, Reply, for_the_tool, tool_call
 from tests.support.issuer import Issuer
 from tests.support.pdp import engine
 from tests.support.waiting import until
-from zerotrust.audit.counts import IN_FULL
 from zerotrust.audit.event_types import Request
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.call import Call
 from zerotrust.context import REQUEST, Span, current_principal
-from zerotrust.decision import Decision, Denied, PolicyEngine, Reason
+from zerotrust.decision import Denied, PolicyEngine, Reason
 from zerotrust.dialect import PLAIN
-from zerotrust.hardening.in_flight import OF_A_PARTY, OF_A_PERSON, OF_A_USER
+from zerotrust.hardening.in_flight import OF_A_PARTY, OF_A_USER
 from zerotrust.lifetime import run_in_background
 from zerotrust.routes import MAX_BODY, MAX_MESSAGE, MAX_PUBLIC_BODY, MAX_TEXT, MutualTLS, Public, Routes, Scope
 from zerotrust.sealing import Notary
@@ -147,10 +146,9 @@ async def test_a_length_that_is_no_number_is_refused_and_no_body_is_read(door: D
     assert door.handled == []
 
 
-@pytest.mark.parametrize(
-    ("route", "most"), [(Scope("task.run"), MAX_BODY), (Scope("task.run", max_body=MAX_TEXT), MAX_TEXT)]
-)
-async def test_a_route_says_how_large_a_body_it_takes(tmp_path: Path, issuer: Issuer, route: Scope, most: int) -> None:
+@pytest.mark.parametrize("most", [MAX_BODY, MAX_TEXT, MAX_MESSAGE])
+async def test_a_route_says_how_large_a_body_it_takes(tmp_path: Path, issuer: Issuer, most: int) -> None:
+    route = Scope("task.run") if most == MAX_BODY else Scope("task.run", max_body=most)
     door = Door(tmp_path, issuer, routes={("POST", "/tasks"): route})
 
     assert (await door.ask(issuer.token(), body=b"{}".ljust(most))).status == 200
@@ -162,22 +160,6 @@ async def test_what_no_step_checks_admits_nobody(door: Door, issuer: Issuer, mon
     monkeypatch.setattr(Scope, "credential", "cookie")
 
     assert (await door.ask(issuer.token())).reason == Reason.FAILED
-    assert door.handled == []
-
-
-async def test_a_body_that_drips_is_refused(door: Door, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zerotrust.transport.requests.MAX_BODY_SECONDS", 0.05)
-
-    dripped: list[bytes] = []
-
-    async def drip() -> Message:
-        await asyncio.sleep(0.01)
-        dripped.append(b" ")
-        return {"type": "http.request", "body": b" ", "more_body": len(dripped) < 1000}
-
-    reply = await door.ask(issuer.token(), receive=drip)
-
-    assert (reply.status, reply.reason) == (408, Reason.BODY_TOO_SLOW)
     assert door.handled == []
 
 
@@ -273,14 +255,6 @@ def test_a_receipt_names_the_policies_that_decided_or_else_those_in_force(door: 
     assert gate._sign(cast("Call", undecided)) == gate.policy.version
 
 
-async def test_a_receipt_names_the_same_policies_as_the_record(door: Door, issuer: Issuer) -> None:
-    named, decision = list[str](), Decision(allowed=True, reason=Reason.GRANTED, policy="decided")
-    door.gate.policy = cast("PolicyEngine", SimpleNamespace(version="in force", decide=lambda *_: decision))
-    door.gate.notary = cast("Notary", SimpleNamespace(sign=lambda _, **given: named.append(given["policy"])))
-    await door.ask(issuer.token(), body=b'{"receipts":""}')
-    assert [door.records[0]["policy"], *named] == ["decided", "decided"]
-
-
 def test_a_path_that_only_begins_like_a_protocols_has_not_its_errors(tool_door: Door) -> None:
     assert [tool_door.gate._dialect(path) is PLAIN for path in ("/mcp", "/mcp-other")] == [False, True]
 
@@ -296,23 +270,6 @@ async def test_a_body_that_is_no_request_has_the_code_of_json_rpc(
     reply = await tool_door.call(for_the_tool(issuer), body)
 
     assert (reply.status, reply.reason, reply.json()["error"]["code"]) == (400, Reason.MALFORMED_BODY, code)
-
-
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        (orjson.dumps(tool_call()).ljust(MAX_MESSAGE), 200),
-        ([b" " * MAX_MESSAGE, b"  "], 413),
-        (b" " * (MAX_MESSAGE + 1), 413),
-    ],
-)
-async def test_a_body_that_is_too_large_is_refused(
-    tool_door: Door, issuer: Issuer, body: bytes | list[bytes], status: int
-) -> None:
-    reply = await tool_door.call(for_the_tool(issuer), body)
-
-    assert (reply.status, len(tool_door.handled)) == (status, status == 200)
-    assert reply.body == body if status == 200 else reply.reason == Reason.BODY_TOO_LARGE
 
 
 @pytest.mark.parametrize(
@@ -650,31 +607,6 @@ class Waiting:
                 await asyncio.sleep(0.002)
 
 
-async def test_a_user_who_has_too_many_requests_under_way_is_refused_and_nobody_else_is(
-    tmp_path: Path, issuer: Issuer
-) -> None:
-    door = Door(tmp_path, issuer, count_every=3600)
-    door.handler = waiting = Waiting()
-    alices = [asyncio.create_task(door.ask(issuer.token(sub="alice"))) for _ in range(OF_A_PERSON)]
-    await waiting.until(OF_A_PERSON)
-
-    refused = [await door.ask(issuer.token(sub="alice"), receive=_nothing) for _ in range(100)]
-    bob = asyncio.create_task(door.ask(issuer.token(sub="bob")))
-    await waiting.until(OF_A_PERSON + 1)
-
-    assert {(reply.status, reply.reason) for reply in refused} == {(429, Reason.TOO_MANY_REQUESTS)}
-    assert {reply.headers["retry-after"] for reply in refused} == {"1"}
-    waiting.go_on.set()
-    assert {reply.status for reply in await asyncio.gather(bob, *alices)} == {200}
-    assert (await door.ask(issuer.token(sub="alice"))).status == 200  # those that are over count no more
-    await door.gate.counter.flush()
-    written = [record for record in door.records if record.get("reason") == Reason.TOO_MANY_REQUESTS]
-    counted = [seen for record in door.records for seen in record.get("repeated") or []]
-    assert len(written) == IN_FULL
-    assert [(seen["subject"], seen["times"]) for seen in counted] == [("alice", 100 - IN_FULL)]
-    door.close()
-
-
 Asking = Callable[[Door, Issuer, int], Coroutine[Any, Any, Reply]]
 """Sends a request, which may depend on how many of its kind came before."""
 
@@ -740,28 +672,6 @@ async def test_people_have_a_share_all_together(door: Door, issuer: Issuer) -> N
     assert (await door.ask(method="GET", path="/plan")).status == 401  # others are told what they would be told
     waiting.go_on.set()
     assert {reply.status for reply in await asyncio.gather(*calls)} == {200}
-
-
-async def test_refusals_that_repeat_themselves_are_counted_and_the_first_are_written_in_full(
-    tmp_path: Path, issuer: Issuer
-) -> None:
-    door = Door(tmp_path, issuer, count_every=3600)
-    eve = issuer.token(sub="eve", groups=[])
-    denied, unlisted = Reason.POLICY_DENIED, Reason.NO_PERMISSION_FOR_ROUTE
-
-    replies = [await door.ask(eve) for _ in range(50)]
-    for number in range(50):
-        await door.ask(eve, path=f"/elsewhere/{number}")
-    await door.gate.counter.flush()
-
-    assert {reply.reason for reply in replies} == {denied}
-    assert [record["reason"] for record in door.requests] == [denied] * IN_FULL + [unlisted] * IN_FULL
-    same = {"subject": "eve", "party": "walkthrough", "peer": None, "times": 50 - IN_FULL}
-    assert door.records[-1]["repeated"] == [
-        same | {"reason": denied, "operation": "POST /tasks"},
-        same | {"reason": unlisted, "operation": "another route"},
-    ]
-    door.close()
 
 
 async def _nothing() -> Message:

@@ -82,14 +82,6 @@ async def test_a_question_is_given_up_when_the_plugin_no_longer_waits(
     assert await ask(node.proc / "s", pid) == "party:agent/reader\n"  # the examination has gone on
 
 
-async def test_a_pod_from_elsewhere_does_not_take_a_partys_place(node: Node) -> None:
-    foreign, genuine = node.start(account="default/agent-reader"), node.start()
-    assert await ask(node.proc / "s", foreign) == ""
-    assert await ask(node.proc / "s", genuine) == "party:agent/reader\n"
-    assert await ask(node.proc / "s", node.start()) == ""
-    assert node.logged[-1] == f"agent/reader runs already, as process {genuine}"
-
-
 @pytest.mark.parametrize("answer", [httpx.Response(403), httpx.Response(200, text="{}"), httpx.ConnectTimeout("late")])
 async def test_whose_pod_it_is_has_to_be_known(
     node: Node, monkeypatch: pytest.MonkeyPatch, answer: httpx.Response | Exception

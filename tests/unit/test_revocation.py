@@ -1,9 +1,7 @@
 """Revocations: yes only where everything was heard up to a moment that is recent enough."""
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pytest
@@ -61,63 +59,7 @@ def test_a_party_that_is_called_or_calls_by_itself_stands_or_not(revocations: Re
     assert revocations.check_peer(ORCHESTRATOR).reason is Reason.REVOCATION_UNKNOWN
 
 
-def test_at_first_nothing_is_fresh_and_so_nothing_is_allowed(clock: Clock) -> None:
-    revocations = Revocations(clock=clock)
-
-    assert revocations.check_caller(CALLER).reason is Reason.REVOCATION_UNKNOWN
-    with pytest.raises(Gap):
-        revocations.change(1, ("user", "alice"), "a theft")
-    revocations.replace(0, {})
-    assert revocations.check_caller(CALLER).reason is Reason.REVOCATION_UNKNOWN  # the state may be old
-    revocations.confirm(0, 0.0)
-    assert revocations.check_caller(CALLER)
-
-
-@pytest.mark.parametrize(
-    "attempt",
-    [
-        *(
-            partial(Revocations.change, number=number, subject=("user", "alice"), cause=None)
-            for number in (0, 1, 3, 100)
-        ),
-        *(partial(Revocations.confirm, number=number, oldest=0.0) for number in (0, 2)),
-        partial(Revocations.replace, number=0, revoked={}),
-    ],
-    ids=["change 0", "change 1", "change 3", "change 100", "heartbeat 0", "heartbeat 2", "an old state"],
-)
-def test_what_does_not_follow_is_a_gap_and_neither_reinstates_anybody_nor_makes_anything_fresh(
-    revocations: Revocations, clock: Clock, attempt: Callable[[Revocations], object]
-) -> None:
-    revocations.change(1, ("user", "alice"), "a theft")
-    clock.now += 4
-
-    with pytest.raises(Gap):
-        attempt(revocations)
-    assert revocations.check_caller(CALLER).reason is Reason.REVOKED
-    assert not revocations.fresh
-
-
-def test_what_was_forgotten_is_not_fresh_until_the_whole_state_has_come_again(revocations: Revocations) -> None:
-    revocations.forget()
-    assert revocations.check_caller(CALLER).reason is Reason.REVOCATION_UNKNOWN
-    with pytest.raises(Gap):  # what was told in between may have been missed, whatever the number
-        revocations.confirm(0, 0.0)
-
-    revocations.replace(0, {})
-    revocations.confirm(0, 0.0)
-
-    assert revocations.check_caller(CALLER)
-
-
 # what was issued before a time
-
-
-def test_a_later_time_for_the_same_tokens_takes_the_place_of_the_one_before(revocations: Revocations) -> None:
-    names = ["3 alice", "5", "4 bob", "5 alice", "6 alice reader"]
-    for number, name in enumerate([*names, "4 alice", "1"], 1):
-        revocations.change(number, ("before", name), "too many")
-
-    assert list(revocations.revoked) == [("before", name) for name in names[1:]]
 
 
 @pytest.mark.parametrize("name", ["", "x", " alice", "1 alice reader writer"])
@@ -152,37 +94,7 @@ def test_two_calls_are_two_though_nothing_tells_them_apart(revocations: Revocati
     assert len(told) == 2
 
 
-def test_who_watches_somebody_who_is_revoked_already_is_notified_at_once(revocations: Revocations) -> None:
-    told: list[Decision] = []
-    revocations.change(1, ("user", "alice"), "a theft")
-
-    with revocations.watching(CALLER, told.append):
-        assert [decision.detail for decision in told] == ["user alice: a theft"]
-        revocations.change(2, ("session", "session-1"), "a theft")
-
-    assert len(told) == 1
-
-
 # the whole state, in parts
-
-
-def test_nothing_of_a_state_counts_before_its_last_part(revocations: Revocations, clock: Clock) -> None:
-    told: list[Decision] = []
-    with revocations.watching(CALLER, told.append):
-        revocations.replace(7, {("user", "alice"): "a theft"}, 1, 3)
-        revocations.replace(7, {("user", "bob"): "a theft"}, 2, 3)
-        assert (revocations.number, revocations.revoked, told) == (0, {}, [])
-        assert revocations.check_caller(CALLER)
-        clock.now += 4
-        with pytest.raises(Gap):
-            revocations.confirm(7, 0.0)
-        assert revocations.check_caller(CALLER).reason is Reason.REVOCATION_UNKNOWN
-
-        revocations.replace(7, {("user", "carol"): "a theft"}, 3, 3)
-
-    assert [decision.detail for decision in told] == ["user alice: a theft"]
-    assert list(revocations.revoked) == [("user", name) for name in ("alice", "bob", "carol")]
-    assert revocations.number == 7
 
 
 @pytest.mark.parametrize(
@@ -233,19 +145,6 @@ def test_a_token_is_remembered_for_longer_than_anything_that_was_derived_from_it
     assert RETENTION["token"] > LONGEST_LIFE + CLOCK_SKEW + TICK
     with pytest.raises(ValidationError):
         Party(id="spiffe", keycloak="confidential", max_ttl=LONGEST_LIFE + 1)
-
-
-def test_what_was_revoked_once_more_keeps_nothing_else_from_being_forgotten(
-    revocations: Revocations, clock: Clock
-) -> None:
-    for number, session in enumerate(("first", "second", "first"), 1):
-        revocations.change(number, ("session", session), "x")
-        clock.now += 10
-    clock.now += RETENTION["session"] - 15
-    revocations.change(4, ("user", "bob"), "another's")
-
-    assert ("session", "first") in revocations.revoked
-    assert ("session", "second") not in revocations.revoked
 
 
 @pytest.mark.parametrize("kind", ["user", "party"])
