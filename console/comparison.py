@@ -12,8 +12,6 @@ from zerotrust.service import Service
 
 FILE = "before.json"
 """In the console's own folder; `make before` writes it."""
-MOST = 65_536
-"""Bytes of it that are read: twelve attacks take some 5,000."""
 
 
 class Seen(BaseModel):
@@ -43,8 +41,7 @@ class Comparison(BaseModel):
 def last(folder: Path) -> Comparison | None:
     """Return the last comparison, or None if there is none that can be read."""
     try:
-        with (folder / FILE).open("rb") as file:
-            return Comparison.model_validate_json(file.read(MOST))  # what is cut off is no JSON any more
+        return Comparison.model_validate_json((folder / FILE).read_bytes())
     except (OSError, ValueError):
         return None
 

@@ -49,7 +49,7 @@ def hop_of(event: AuditEvent, tokens: Mapping[str, Caller], known: Known) -> dic
         case Exchange():
             after = replace(data.principal, actors=(event.service, *data.principal.actors), audience=data.audience)
             dropped, to = sorted({*data.principal.scopes} - {*data.scopes}), short(data.audience)
-            new = {"name": token_name(known.calls, after), "id": data.token_id, "for": to, "scopes": data.scopes}
+            new = {"name": token_name(known.calls, after), "for": to, "scopes": data.scopes}
             told |= {"kind": "exchange", "to": ISSUER, "what": f"a token for {to}", "new": {**new, "dropped": dropped}}
         case Access():
             told |= {"kind": "access", "what": f"{data.operation} {data.resource.name}"}
@@ -90,7 +90,6 @@ def _token(token: Caller, tokens: Mapping[str, Caller], known: Known) -> dict[st
     return {
         "name": token_name(known.calls, token),
         "id": token.token_id,
-        "parent": parent,
         "for": short(token.audience),
         "through": [short(actor) for actor in reversed(token.actors)],
         "scopes": token.scopes,

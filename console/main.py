@@ -4,6 +4,7 @@ It has no rights of its own beyond reading the audit log, as every party has.  W
 the policies, and it calls the orchestrator with that person's own token.
 """
 
+from contextlib import suppress
 from typing import cast
 
 from fastapi import Request, Response
@@ -21,11 +22,11 @@ from console.pages import refused, static
 from console.parties import add_operator_routes
 from console.run import Runs
 from console.sessions import Sessions
-from console.settings import ConsoleSettings
 from console.sign_in import Issuer, add_sign_in_routes
 from console.task_pages import add_task_routes
 from console.tasks import Tasks
 from console.tokens import add_token_routes
+from zerotrust.audit.record import event_of
 from zerotrust.decision import Denied
 from zerotrust.gate import Gate
 from zerotrust.routes import Public
@@ -46,8 +47,9 @@ def create_app(service: Service) -> ASGIApp:
     tasks = Tasks(service.registry.id(issuer.front), service.registry.id(service.name), known)
 
     def take(number: int, entry: bytes) -> None:
-        tasks.take(number, entry)
-        oversight.take(number, entry)
+        with suppress(ValueError, LookupError):  # no record of this schema, or about a party that is registered no more
+            tasks.take(number, event := event_of(entry), entry)
+            oversight.take(event)
 
     reader = LogReader(service, take)
     runs = Runs(service, issuer)
@@ -61,8 +63,7 @@ def create_app(service: Service) -> ASGIApp:
 
     add_sign_in_routes(app, service, sessions, issuer)
     add_comparison_route(app, service)
-    jaeger = str(ConsoleSettings().jaeger or "").rstrip("/")
-    add_task_routes(app, service, reader, tasks, runs, sessions, jaeger)
+    add_task_routes(app, service, reader, tasks, runs, sessions)
     add_token_routes(app, service, reader, tasks)
     add_operator_routes(app, service, reader, oversight, sessions)
     add_answer_routes(app, service, issuer, runs)

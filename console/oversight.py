@@ -3,15 +3,13 @@
 Only the authority that does a thing says that it was done: the registry, the policy authority, or the ledger (alarms).
 """
 
-import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from functools import partial
 
 from zerotrust.audit.event import AuditEvent
-from zerotrust.audit.event_types import Alarm, RegistryChange
+from zerotrust.audit.event_types import Alarm, RegistryChange, Request
 from zerotrust.audit.forms import MICROSECONDS
-from zerotrust.authority.log.leaf import Record, leaf_of
 from zerotrust.authority.names import short
 from zerotrust.decision import Reason, Rule
 from zerotrust.limits.bounded import Bounded
@@ -22,9 +20,6 @@ MOST, MOST_ALARMS, MOST_REFUSALS = 20, 5, 100
 EARLY = 1.0
 """Seconds by which a party may refuse because of a drift before the registry has recorded that."""
 WITHDRAWS, POLICY_CHANGES = {"suspend", "revoke", "drift"}, {"activate", "rollback", "in_force"}
-
-_TAKEN = re.compile(rb'"type":"(?:administration|alarm)"|"reason":"(?:peer_)?revoked"|"operation":"POST /[pr]')
-"""In a change, an alarm, a refusal because of a withdrawal, or an order for one."""
 
 Row = tuple[float, str, str, str, str]
 """When, in seconds since the epoch, what was done to what, by whom, and why.  Of an alarm: the cause, the party, the
@@ -47,6 +42,8 @@ class Oversight:
         """The seconds from then until each party first refused because of it, as the party itself says."""
         self.differences = Bounded[str, str](MOST)
         """The rules that differ from those of the version before, by the version, such as `policy 2`."""
+        self.admitted: dict[str, tuple[float, str]] = {}
+        """When a call with a token was admitted last that came from or through each party, and by whom."""
         self._because = float("inf"), "", ""
         """Since when parties may refuse because of the last withdrawal, and how they then name it, and its cause."""
         self._refusals = defaultdict[str, deque[tuple[float, str]]](partial(deque, maxlen=MOST_REFUSALS))
@@ -70,27 +67,19 @@ class Oversight:
         turns = [(-turn, row) for own in self._alarms.values() for turn, row in enumerate(reversed(own))]
         return [row for _, row in sorted(turns)]
 
-    def take(self, _number: int, entry: bytes) -> None:
-        """Take an entry of the log.  Only what is needed is parsed."""
-        try:
-            if _TAKEN.search(entry) and isinstance(leaf := leaf_of(entry), Record):
-                self._take(leaf.event)
-        except (ValueError, LookupError):  # no record of this schema, or about a party that is no longer registered
-            return
-
-    def _take(self, event: AuditEvent) -> None:
-        data, at, name, authorities = (
-            event.data,
-            event.time / MICROSECONDS,
-            short(event.service),
-            self._registry().authorities,
-        )
+    def take(self, event: AuditEvent) -> None:
+        """Take a record."""
+        data, at, name = event.data, event.time / MICROSECONDS, short(event.service)
+        authorities = self._registry().authorities
         if isinstance(data, Alarm | RegistryChange):
             of_policies = isinstance(data, RegistryChange) and data.action in POLICY_CHANGES
             author = authorities.policy if of_policies else authorities.registry
             if name != (authorities.audit if isinstance(data, Alarm) else author):
                 return  # control: told-by-its-authority
-        decision = getattr(data, "decision", None)
+        decision, token = getattr(data, "decision", None), getattr(data, "principal", None)
+        if isinstance(data, Request) and data.decision.allowed and token:
+            for party in {short(one) for one in (token.party, *token.actors)} & self._registry().parties.keys():
+                self.admitted[party] = max((at, name), self.admitted.get(party, (0.0, "")))
         if isinstance(data, Alarm):
             party = short(data.party)
             alarms = self._alarms[party]  # control: alarms-by-party

@@ -26,7 +26,8 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _STATIC = {file.name: file.read_bytes() for file in (_HERE / "static").iterdir()}
-_REASONS = {**orjson.loads(_STATIC["reasons.json"]), Reason.APPLICATION_ERROR: ""}
+REASONS = {**orjson.loads(_STATIC["reasons.json"]), Reason.APPLICATION_ERROR: ""}
+"""What each reason means, in words."""
 _NEXT = {
     401: "Sign in.",
     403: "Open the page again, and send its form from there.",
@@ -57,7 +58,7 @@ def refused(refusal: Denied, request: Request) -> Response:
     """Return a refusal: to a browser that opens a page as a page, and to a script as the problem object."""
     if "text/html" not in request.headers.get("accept", ""):
         return DeniedResponse(refusal)
-    told = {"why": _REASONS.get(refusal.public_reason, ""), "next": _NEXT.get(refusal.status, "Begin again.")}
+    told = {"why": REASONS.get(refusal.public_reason, ""), "next": _NEXT.get(refusal.status, "Begin again.")}
     if refusal.status == 401 and request.state.session:
         told["why"] = "An operator, a sign-out elsewhere or a long pause has ended your session."
     if refusal.status == 401 and request.method != "GET":

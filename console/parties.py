@@ -19,7 +19,7 @@ from starlette.responses import RedirectResponse
 
 from console.log import EVERY, LogReader
 from console.oversight import Oversight, Row
-from console.pages import page
+from console.pages import REASONS, page
 from console.run import calling_as
 from console.sessions import ConsoleReason, Session, Sessions
 from console.sign_in import Signed, admit_operator
@@ -29,9 +29,6 @@ from zerotrust.decision import Denied, Reason
 from zerotrust.identity import Principal
 from zerotrust.limits.strict_json import strict_object
 from zerotrust.service import Service
-
-TOGETHER = 1.0
-"""Seconds between a party's first refusal, as its record says, and the thief's news of one, if it is the same."""
 
 
 def view_of(service: Service, oversight: Oversight, thief: Thief, names: Mapping[str, str]) -> dict[str, Any]:
@@ -43,20 +40,17 @@ def view_of(service: Service, oversight: Oversight, thief: Thief, names: Mapping
     def rows(some: Iterable[Row]) -> list[list[str | float]]:
         return [[at, what, target, names.get(by, by), why] for at, what, target, by, why in reversed([*some])]
 
-    def is_delay(name: str, took: float) -> bool:  # and not the time until somebody called it
-        return any(by == name and abs(at - oversight.asked - took) < TOGETHER for by, at in thief.refused)
-
     oversight.note_rules(*service.rules)
     registry, revoked = service.registry, service.revocations.revoked
     parties = {registry.id(name): name for name in (*registry.parties, *registry.outside)}
+    suspended = {parties[id_]: why for (kind, id_), why in revoked.items() if kind == "party" and id_ in parties}
     return {
-        "suspended": {parties[id_]: why for (kind, id_), why in revoked.items() if kind == "party" and id_ in parties},
+        "suspended": suspended,
+        "admitted": {name: last for name, last in oversight.admitted.items() if name in suspended},
         "asked": oversight.asked,
         "target": oversight.target,
         "ended": oversight.ended,
         "took": {**oversight.took},
-        "measured": [name for name, took in oversight.took.items() if is_delay(name, took)],
-        "began": thief.began,
         "until": thief.until,
         "serves": {**thief.serves},
         "ids": [f"{kind} {names.get(id_, id_)}" for kind, id_ in thief.ids.items()],
@@ -137,7 +131,8 @@ def add_operator_routes(
         status, answer = await ask(service, operator, "POST", path, body)
         if status == 200 and answer.get("keycloak") == "notified":
             return RedirectResponse("/parties", 303)
-        refused = f"Refused: {answer.get('advice') or answer.get('reason')}"
+        reason = str(answer.get("reason"))
+        refused = f"Refused: {answer.get('advice') or REASONS.get(reason, reason)}"
         return await shown(session, f"Keycloak: {answer['keycloak']}" if status == 200 else refused, status)
 
     @app.post("/probe")

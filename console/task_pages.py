@@ -14,6 +14,7 @@ from console.log import LogReader
 from console.pages import page
 from console.run import Runs
 from console.sessions import Session, Sessions
+from console.settings import ConsoleSettings
 from console.sign_in import Signed, session_of
 from console.stream import PING, follow
 from console.tasks import Task, Tasks, as_resource
@@ -22,8 +23,6 @@ from zerotrust.decision import Resource
 from zerotrust.registry.model import OPERATORS
 from zerotrust.service import Service
 
-DIGITS = 12
-"""Of a task's id in the list: so many are enough to find it."""
 SHOWN = 50
 """Tasks in the list of a person."""
 PREPARED = "Summarise the incident reports of my department and file the result."
@@ -42,10 +41,10 @@ def admit_by(service: Service) -> Callable[[Task], Awaitable[bool]]:
 
 
 def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
-    app: FastAPI, service: Service, reader: LogReader, tasks: Tasks, runs: Runs, sessions: Sessions, jaeger: str
+    app: FastAPI, service: Service, reader: LogReader, tasks: Tasks, runs: Runs, sessions: Sessions
 ) -> None:
-    """Add `/` and `/tasks`.  `jaeger`: where traces are shown; empty if nowhere."""
-    admit = admit_by(service)
+    """Add `/` and `/tasks`."""
+    admit, jaeger = admit_by(service), str(ConsoleSettings().jaeger or "").rstrip("/")
 
     async def seen_by(session: Session, id_: str) -> tuple[Task | None, bool]:
         """Return a task, and whether with the details of refusals; None if there is no record of what was started.
@@ -79,14 +78,6 @@ def add_task_routes(  # noqa: PLR0913, PLR0917 - what its pages show
         shown: dict[str, Any] = {"tasks": seen, "departments": departments, "operates": OPERATORS in person.groups}
         shown |= {"problem": reader.problem, "left_out": reader.left_out, "since": _time(reader.began * MICROSECONDS)}
         return page(session, "home", **shown, prepared=PREPARED)
-
-    @app.get("/tasks")
-    async def by_id(id: str = "") -> Response:
-        begins = id.strip().lower()
-        found = [task.id for task in await visible() if task.id.startswith(begins)]
-        if len(begins) < DIGITS or len(found) != 1:
-            raise HTTPException(404)
-        return RedirectResponse(f"/tasks/{found[0]}", 303)
 
     @app.post("/tasks")
     async def start(request: Request, session: Signed) -> Response:

@@ -5,7 +5,6 @@ its trace belongs to it only if its token comes from the same sign-in of the sam
 one's trace into its own journal.  A record without a token belongs to the request of its span.
 """
 
-import re
 from bisect import bisect_right
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
@@ -18,7 +17,6 @@ from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller
 from zerotrust.audit.event_types import Outcome, Request
 from zerotrust.audit.record import event_of
-from zerotrust.authority.log.leaf import Record, leaf_of
 from zerotrust.authority.names import short
 from zerotrust.decision import Resource
 
@@ -29,9 +27,6 @@ MOST_EARLY = 200
 """Records of one party that wait for the beginning of their task, which comes within a second: at most 2 MB."""
 MOST_OF_A_PARTY = 1_000_000
 """Bytes of the records of one party in a task: some 500 records.  A call of the documents tool has six."""
-
-_SHOWN = re.compile(rb'"type":"(?:request|outcome|access|exchange|refusal|discovery)"')
-"""In each record of which a page shows something."""
 
 
 @dataclass(slots=True, eq=False)
@@ -112,19 +107,12 @@ class Tasks:
         self._early = defaultdict[str, deque[tuple[str, int, bytes]]](lambda: deque(maxlen=MOST_EARLY))
         """Trace, number and entry of the latest records of no known task, by the party that wrote them."""
 
-    def take(self, number: int, entry: bytes) -> None:
-        """Take an entry of the log.  What is no record of this schema, or of no party, is nobody's task."""
-        if not _SHOWN.search(entry):
+    def take(self, number: int, event: AuditEvent, entry: bytes) -> None:
+        """Take a record, and the entry of the log that it is in."""
+        known = self._known()
+        if not event.trace or event.service == self._console or short(event.service) not in known.calls:
             return
-        try:
-            leaf, known = leaf_of(entry), self._known()
-        except ValueError:
-            return
-        if not isinstance(leaf, Record) or not leaf.event.trace or leaf.event.service == self._console:
-            return
-        event, id_ = leaf.event, leaf.event.trace.trace_id
-        if short(event.service) not in known.calls:
-            return
+        id_ = event.trace.trace_id
         task, before = self._tasks.get(id_), list[tuple[int, bytes]]()
         if task is None and (task := self._beginning(event)):
             self._tasks[id_] = task

@@ -53,10 +53,8 @@ class Thief:
         self.socket = ConsoleSettings().thief_socket
         self.ids, self.serves = dict[str, str](), dict[str, bool]()
         """Of the probe under way: the ids of its session, token and user; and whether each service served it last."""
-        self.began = self.until = 0.0
-        """When the last probe began, and when it ends or ended, in seconds since the epoch."""
-        self.refused = list[tuple[str, float]]()
-        """Which services answered that probe with a refusal, and when."""
+        self.until = 0.0
+        """When the last probe ends or ended, in seconds since the epoch."""
         self._one, self._next = asyncio.Lock(), Bounded[str, float](MOST_PEOPLE)
         self._probing: asyncio.Task[None] | None = None
 
@@ -80,17 +78,14 @@ class Thief:
             self._probing = asyncio.create_task(self._probe())
 
     async def _probe(self) -> None:
-        self.began, self.refused = time.time(), []
-        self.until = self.began + PROBED
+        self.until = time.time() + PROBED
         with suppress(Denied):  # then nothing is called
             async with aclosing(self.lines({"order": "probe", "seconds": PROBED})) as lines:
                 async for line in lines:
                     if line.get("event") == "began":
                         self.ids = {kind: str(line.get(kind)) for kind in ("session", "token", "user")}
                     elif line.get("event") == "answer":
-                        self.serves[service := str(line.get("service"))] = not line.get("refused")
-                        if not self.serves[service]:
-                            self.refused.append((service, time.time()))
+                        self.serves[str(line.get("service"))] = not line.get("refused")
         self.ids, self.serves, self.until = {}, {}, time.time()
 
     async def lines(self, order: Mapping[str, object]) -> AsyncGenerator[dict[str, Any]]:

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from console.log import LogReader
-from console.pages import page, static
+from console.pages import REASONS, page, static
 from console.sessions import Session
 from console.sign_in import Signed
 from console.task_pages import admit_by
@@ -27,8 +27,6 @@ from zerotrust.service import Service
 WAYS = orjson.loads(bytes(static("attacks.json").body))
 """The ways to use a token, by their ids: the row of the catalogue of attacks (`tests/attacks/catalogue.md`) with its
 attack, the reason for which it is refused, the end of the button's words, and what the thief does."""
-MEANINGS = orjson.loads(bytes(static("reasons.json").body))
-"""What each reason means."""
 STEP_OF = {
     str(reason): (number, step.id, (step.take.__doc__ or "").partition(".  ")[0].replace("`", ""))
     for number, step in reversed([*enumerate(STEPS, 1)])
@@ -69,7 +67,7 @@ def add_token_routes(app: FastAPI, service: Service, reader: LogReader, tasks: T
         chain = to_a_tool([*task.tokens.values()])
         calls = {name: party.may_call for name, party in service.registry.parties.items()}
         names = [token_name(calls, token) for token in chain]
-        told = {"claims": CLAIMS, "ways": WAYS, "meanings": MEANINGS, "step_of": STEP_OF, "steps": len(STEPS)}
+        told = {"claims": CLAIMS, "ways": WAYS, "meanings": REASONS, "step_of": STEP_OF, "steps": len(STEPS)}
         told |= {"task": task, "chain": chain, "names": names, "short": short, "me": session.principal.subject}
         told |= {"thief": thief.socket is not None, "way": way, "used": used, "trace": current_trace()}
         return page(session, "tokens", problem=reader.problem, **told)

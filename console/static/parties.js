@@ -2,7 +2,6 @@
 
 import {SECOND, by, clock, element} from "./page.js";
 
-const WAY = ["orchestrator", "agent/reader"]; // of the thief's tokens, before the tools and the model
 const MOST_ALARMS = 5;
 const now = () => Date.now() / SECOND;
 let view = null;
@@ -13,26 +12,27 @@ function put(place, text, kind = "") {
   place.className = kind;
 }
 
+/** Return a time to the millisecond, and how long before or after the last order it is, if that was about this party. */
+function moment([at, name], party) {
+  const time = new Date(at * SECOND).toISOString().slice(11, -1), late = at - view.asked;
+  const order = view.target === party ? `, ${lasting(Math.abs(late))} ${late < 0 ? "before" : "after"} the order` : "";
+  return `its last call was admitted by ${name} at ${time} UTC${order}`;
+}
+
+const lasting = (seconds) => (seconds < 1 ? `${Math.round(SECOND * seconds)} ms` : `${seconds.toFixed(1)} s`);
+
 function drawParty(tile) {
   const [state, why, point] = tile.querySelectorAll("span"), { party } = tile.dataset;
-  const cause = view.suspended[party] ?? "", took = view.took[party];
+  const cause = view.suspended[party] ?? "", took = view.took[party], last = view.admitted[party];
   if (cause.startsWith("drift: ")) put(state, "drifted", "tampered"); // no operator's cause begins so
   else put(state, cause ? "suspended" : "active", cause ? "revoked" : "");
   for (const button of tile.querySelectorAll("button")) button.hidden = (button.name === "withdraw") === (cause !== "");
   put(why, cause.startsWith("drift: ") ? cause : cause.replace(/ \(operator [^()]*\)$/, ""));
-  const late = `first refused when it was called, ${took?.toFixed(1)} s after the order`;
-  const refused = view.measured.includes(party) ? `refused after ${Math.round(1000 * took).toLocaleString("en")} ms` : late;
-  if (view.ended && took !== undefined) put(point, `${refused}, until reinstated at ${clock(view.ended)}`, "faint");
-  else if (view.serves[party]) put(point, `granted${since(party)}`, "granted");
-  else put(point, took === undefined ? "" : refused, took === undefined ? "" : "refused");
-}
-
-/** Return how long the thief has been served since the last order, or that its call does not come through there. */
-function since(party) {
-  if (view.ended || view.asked < view.began) return "";
-  const [from, here] = [view.target, party].map((one) => WAY.indexOf(one));
-  const passes = view.target.includes(" ") || (from >= 0 && (here < 0 || here > from)); // a token, session or user
-  return passes ? `, ${(now() - view.asked).toFixed(1)} s so far` : `: this call does not come through ${view.target}`;
+  const refused = took === undefined ? "" : `first refused ${view.target} ${lasting(took)} after the order`;
+  if (cause) put(point, last ? moment(last, party) : "no call of it is in the records that were read");
+  else if (refused && view.ended) put(point, `${refused}, until it was reinstated at ${clock(view.ended)}`, "faint");
+  else if (view.serves[party]) put(point, "granted", "granted");
+  else put(point, refused);
 }
 
 function drawTable(name) {

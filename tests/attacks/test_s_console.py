@@ -46,7 +46,7 @@ from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller, Decided, Trace
 from zerotrust.audit.event_types import Alarm, Data, Refusal, RegistryChange, Request
 from zerotrust.audit.forms import Text
-from zerotrust.audit.record import GENESIS
+from zerotrust.audit.record import GENESIS, event_of
 from zerotrust.authority.files.reading import RegistryError
 from zerotrust.authority.files.snapshot_files import parse_registry
 from zerotrust.authority.log.tiles import decode_bundle, encode_bundle
@@ -178,8 +178,8 @@ class Records(Scene):
         event = AuditEvent(schema=1, time=1, service=service, data=data, trace=spans).canonical()
         self.number += 1
         entry = b'{"event":%b,"n":1,"prev":"%b"}' % (event, GENESIS.head.encode())
-        self.tasks.take(self.number, entry)
-        self.oversight.take(self.number, entry)
+        self.tasks.take(self.number, event_of(entry), entry)
+        self.oversight.take(event_of(entry))
 
     def call(self, operation: str, **changed: Any) -> Request:
         said = {name: getattr(CALLER, name) for name in CALLER.__slots__} | {"subject": "alice", "transaction": "T0"}

@@ -50,7 +50,7 @@ async def test_an_operator_sees_all_parties_before_the_second_sign_in_and_nobody
     page = (await olga.http.get("/parties")).text
 
     for name in here.system.registry.parties:
-        assert here.system.registry.id(name) in page
+        assert f'data-party="{name}"' in page
     assert "Sign in for the registry" in page
     assert "Suspend</button>" not in page
     answers = [await alice.http.get(path) for path in ("/parties", "/parties/events", "/operate/sign-in")]
@@ -95,7 +95,6 @@ async def test_the_first_refusal_of_each_service_is_shown_and_who_ordered_it(her
 
     assert [*view["took"]] == ["orchestrator"]  # nobody else was called
     assert before < view["asked"] < after
-    assert view["measured"] == []  # it is the time until she called, and no delay
     assert [*view["suspended"]] == [READER]
 
 
@@ -148,6 +147,7 @@ async def test_the_thiefs_ids_are_shown_and_who_serves_it(
             {"event": "answer", "service": "tool/documents", "refused": True},
         ]
         thief.may_end.clear()
+        before = time.time()
         for _ in range(2):  # the second time, it calls already
             await olga.send("/probe")
         view = await view_with(olga, "'tool/documents': False")
@@ -156,28 +156,10 @@ async def test_the_thiefs_ids_are_shown_and_who_serves_it(
 
     assert view["serves"] == {"inference": True, "tool/documents": False}
     assert view["ids"] == ["session s-1", "token t-1", "user olga"]
-    assert view["until"] - view["began"] == 60
+    assert before < view["until"] - 60 < time.time()
     assert after["serves"] == {}
     assert after["until"] <= time.time()
     assert thief.orders == [{"order": "probe", "seconds": 60}]
-
-
-async def test_a_time_is_a_delay_if_the_thief_was_refused_at_that_moment(
-    tmp_path: Path, registry: Registry, signing_key: RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(parties, "TOGETHER", float("inf"))
-    async with fake_thief() as thief, consoled(tmp_path, Realm(registry, key=signing_key)) as here:
-        olga, alice = await operator(here), await here.person("alice")
-        thief.answers = [{"event": "answer", "service": one, "refused": True} for one in ("orchestrator", "inference")]
-        await olga.send("/operate", withdraw=f"party {READER}", cause="a theft")
-        await olga.send("/probe")
-        await alice.hops(await alice.start(TASK))
-        view = await view_with(olga, r"'orchestrator': \d")
-        monkeypatch.setattr(parties, "TOGETHER", 0.0)
-        assert (await view_with(olga, r"'orchestrator': \d"))["measured"] == []
-
-    assert view["measured"] == ["orchestrator"]
-    assert (view["target"], view["ended"]) == (READER, 0)
 
 
 async def test_the_stream_of_the_parties_ends_with_the_session(here: Consoled, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """What operators look after, from records in any order."""
 
+from dataclasses import replace
+
 import pytest
 
 from console.oversight import EARLY, MOST, MOST_REFUSALS, Oversight
@@ -9,7 +11,6 @@ from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided, Peer, Trace
 from zerotrust.audit.event_types import Alarm, Data, RegistryChange, Request
 from zerotrust.audit.forms import MICROSECONDS, Text
-from zerotrust.audit.record import GENESIS
 from zerotrust.decision import Rule
 
 REGISTRY = registry()
@@ -18,15 +19,9 @@ OPERATOR = CALLER.subject
 BY = f"(operator {OPERATOR})"
 
 
-def entry(service: str, data: Data, at: float = 10.0, span: str = "1") -> bytes:
-    event = AuditEvent(
-        schema=1,
-        time=round(at * MICROSECONDS),
-        service=REGISTRY.id(service),
-        data=data,
-        trace=Trace(trace_id="4b" * 16, span_id=span * 16),
-    ).canonical()
-    return b'{"event":%b,"n":1,"prev":"%b"}' % (event, GENESIS.head.encode())
+def entry(service: str, data: Data, at: float = 10.0, span: str = "1") -> AuditEvent:
+    spans = Trace(trace_id="4b" * 16, span_id=span * 16)
+    return AuditEvent(schema=1, time=round(at * MICROSECONDS), service=REGISTRY.id(service), data=data, trace=spans)
 
 
 def refused(detail: str, reason: str = "revoked") -> Request:
@@ -47,10 +42,10 @@ def revoked(target: str) -> RegistryChange:
     return RegistryChange(action="revoke", target=Text(target), cause=Text("a theft"), principal=CALLER)
 
 
-def taking(*entries: bytes) -> Oversight:
+def taking(*entries: AuditEvent) -> Oversight:
     oversight = Oversight(lambda: REGISTRY)
-    for number, one in enumerate(entries):
-        oversight.take(number, one)
+    for one in entries:
+        oversight.take(one)
     return oversight
 
 
@@ -135,7 +130,7 @@ def test_a_party_may_refuse_a_little_before_a_drift_is_on_record() -> None:
 
 
 def test_the_last_withdrawal_has_ended_when_just_that_is_reinstated() -> None:
-    def reinstated(target: str) -> bytes:
+    def reinstated(target: str) -> AuditEvent:
         change = RegistryChange(action="reinstate", target=Text(target), principal=CALLER)
         return entry("authority/registry", change, 12)
 
@@ -143,6 +138,19 @@ def test_the_last_withdrawal_has_ended_when_just_that_is_reinstated() -> None:
     assert (taking(*entries).target, taking(*entries).ended) == ("agent/reader", 0)
     assert taking(*entries, reinstated("agent/reader")).ended == 12
     assert taking(*entries, reinstated("agent/reader"), entry("authority/registry", suspended(), 13)).ended == 0
+
+
+def test_of_each_party_the_last_call_is_kept_that_was_admitted_from_or_through_it() -> None:
+    good = replace(refused(""), decision=Decided(allowed=True, reason="granted"))
+    called = replace(good, principal=replace(CALLER, party=READER, actors=(READER, REGISTRY.id("orchestrator"))))
+    found = taking(
+        entry(TOOL, called, 12),
+        entry(MODEL, called, 11),
+        entry(TOOL, replace(called, decision=refused("").decision), 13),
+    )
+
+    assert found.admitted == dict.fromkeys(("agent/reader", "orchestrator"), (12.0, TOOL))
+    assert "agent/writer" not in taking(entry(TOOL, replace(good, principal=None))).admitted
 
 
 def test_what_keycloak_does_at_each_sign_out_displaces_no_change_of_an_operator() -> None:
