@@ -25,7 +25,7 @@ from zerotrust.authority.log.proofs import Node, inclusion_proof
 from zerotrust.limits.answers import PLAIN, SECONDS, ask
 from zerotrust.service import Service
 from zerotrust.tlog.note import MAX_NOTE, parse_note
-from zerotrust.tlog.quorum import TrustPolicy, policy
+from zerotrust.tlog.quorum import NONE, TrustPolicy, policy
 from zerotrust.tlog.tree import InvalidLog, check_inclusion
 
 EVERY, AGAIN = 0.2, 2.0
@@ -121,10 +121,9 @@ class LogReader:
                 await asyncio.sleep(0)
             if time.monotonic() >= began + AT_A_TIME:
                 break
-        # Fewer witnesses than a quorum may say any time: they do not count as long as the others have not signed.
+        # Another witness may say any time: it does not count where the policy names one.
         # control: cosigned-by-a-quorum
-        since = (at for at in times.values() if trust.met_by(name for name, one in times.items() if one >= at))
-        self.cosigned = max(since, default=0)
+        self.cosigned = max((at for name, at in times.items() if trust.quorum in {NONE, name}), default=0)
         return found.size - self._size
 
     def _pass_on(self, entry: bytes) -> None:

@@ -124,8 +124,9 @@ _INTRODUCTION = """\
 control that stops it, to show that the attack then succeeds. If controls are joined by "and", each of them stops the
 attack, so they are taken away together. If controls are separated by semicolons, each of them alone stops the attack or
 a variant of it. A control of our own code has the id that a comment gives it there (`# control: azp-is-peer`). Without
-a control, at least one in two of the tries that it is about succeeds; `make attacks` prints how many. What is not taken
-away in a row is named in words; if these begin with the number of a row, that row takes it away."""
+a control, at least one in two of the tries that it is about succeeds; `make attacks` prints how many. Where a row says
+that the test adds something, our code stops the attack by what it does not do, so nothing could be deleted. What is not
+taken away in a row is named in words; if these begin with the number of a row, that row takes it away."""
 
 
 def recorded(row: Row) -> str:

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import httpx
 import orjson
 import pytest
 
+from authorities.registry.state import State
 from testkit.issuer import ISSUER, metadata
 from tests.support.attack import REGISTRY, Attempt, Scene, Target, Tries, attack
 from tests.support.attack_registry import Registered, with_registry
@@ -129,32 +132,43 @@ async def test_a_party_that_operates_revokes_itself(target: Registered) -> Tries
 
 
 @attack(510, with_registry)
-async def test_an_operator_and_a_party_that_operates_end_each_other(target: Registered) -> Tries:
-    """The party has asked who olga is, and before Keycloak answers, she suspends it."""
-    asked, suspended = asyncio.Event(), asyncio.Event()
+async def test_an_operator_and_a_party_end_each_other_and_the_party_is_late(target: Registered) -> Tries:
+    yield await both_ended(target, late=ITSELF)
 
-    async def user_id(name: str) -> str:
-        asked.set()
-        await suspended.wait()
-        return name
 
+@attack(510, with_registry)
+async def test_an_operator_and_a_party_end_each_other_and_the_operator_is_late(target: Registered) -> Tries:
+    yield await both_ended(target, late="olga")
+
+
+async def both_ended(target: Registered, late: str) -> Attempt:
+    """Let in olga, who suspends the party, and the party, which revokes her; what the late one asks is done last."""
+    let_in, first_done, turn_of = asyncio.Event(), asyncio.Event(), State.turn_of
+
+    @asynccontextmanager
+    async def turn(state: State, who: str) -> AsyncIterator[None]:
+        if who == late:
+            let_in.set()
+            await first_done.wait()
+        async with turn_of(state, who):
+            yield
+
+    suspends, revokes = target.operating(), operating(target, scope="registry.revoke")
+    body = {"kind": "user", "name": "olga", "cause": "a coup"}
+    orders = {
+        "olga": target.send(REGISTRY, suspends, path=f"/parties/{AUTOMATION}/suspend", body={"cause": "taken over"}),
+        ITSELF: target.send(REGISTRY, revokes, path="/revocations", body=body),
+    }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(target.clients, "user_id", user_id)
-        body = {"kind": "user", "name": "olga", "cause": "a coup"}
-        token = operating(target, scope="registry.revoke")
-        revoking = asyncio.create_task(target.send(REGISTRY, token, path="/revocations", body=body))
-        await asked.wait()
-        stopped = await target.send(
-            REGISTRY,
-            target.operating(sub="olga"),
-            path=f"/parties/{AUTOMATION}/suspend",
-            body={"cause": "it is compromised"},
-        )
-        suspended.set()
-        refused = await revoking
-    assert stopped.answer.status_code == 200
-    out = ("user", "olga") in target.system.revocations.revoked
-    yield Attempt(str(refused.answer.status_code), out, refused.reasons, Reason.REVOKED)
+        patch.setattr(State, "turn_of", turn)
+        waiting = asyncio.create_task(orders.pop(late))
+        await let_in.wait()
+        [first] = [await order for order in orders.values()]
+        first_done.set()
+        second = await waiting
+    assert first.answer.status_code == 200
+    both = {("user", "olga"), ("party", ITSELF)} <= target.system.revocations.revoked.keys()
+    return Attempt(str(second.answer.status_code), both, second.reasons, Reason.REVOKED)
 
 
 class Kept(Scene):

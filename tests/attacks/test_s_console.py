@@ -236,7 +236,9 @@ async def test_a_script_in_what_the_console_shows(records: Records) -> Tries:
     shown = page(session, "task", task=records.tasks.find(TRACE), own=False, **names)
     yield Attempt("as text", SCRIPT.encode() in bytes(shown.body)).stopped_by("Jinja2: autoescape")
     for script in (ROOT / "console" / "static").glob("*.js"):
-        yield Attempt(script.name, bool(MARKUP.search(script.read_text()))).stopped_by("DOM: textContent")
+        yield Attempt(script.name, bool(MARKUP.search(script.read_text()))).stopped_by(
+            "DOM: textContent, by a search of the scripts"
+        )
 
 
 @attack(469, Records)

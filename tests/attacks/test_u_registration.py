@@ -220,8 +220,8 @@ async def test_a_registry_that_was_edited_and_not_approved(target: Target) -> Tr
 
 
 @attack(209, with_a_console)
-async def test_policies_that_end_whoever_reads_them(target: Target) -> Tries:
-    """At a reload, and at every start after it; here with fewer levels than would end this process."""
+async def test_policies_that_are_nested_too_deeply(target: Target) -> Tries:
+    """Many more levels end the process that parses them; with as few as here, it is shown that they are parsed."""
     for deep in ("(" * 40 + "true" + ")" * 40, "context has a" + ".a" * 40 + " || true"):
         policies = f"permit(principal, action, resource) when {{ {deep} }};"
         try:
