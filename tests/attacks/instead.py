@@ -266,11 +266,6 @@ def unsigned_claims(_claims: Call, token: str, _key: object, kind: type[BaseMode
     return kind.model_validate(jwt.decode(token, options={"verify_signature": False}))
 
 
-@at(calls, "jwt-svid-signature")
-def unverified_claims(_decode: Call, token: str, *_: object, **_how: object) -> dict[str, Any]:
-    return jwt.decode(token, options={"verify_signature": False})
-
-
 @at(calls, "token-signature (any RSA)")
 def verified_with_any_rsa(_decode: Call, token: str, key: Any, **_how: object) -> bytes:
     return jwt.PyJWS().decode(token, key, algorithms=["RS256", "RS384", "RS512", "PS256", "PS512"])  # type: ignore[no-any-return]

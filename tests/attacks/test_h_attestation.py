@@ -5,9 +5,7 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
-import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from authorities.attestation.local.launch import Launch
 from authorities.attestation.spiffe.svid_issuer import own_svid
@@ -17,7 +15,7 @@ from tests.support.attack import DOORS, REGISTRY, Attempt, Target, Tried, Tries,
 from tests.support.attack_launch import Machine, machine
 from tests.support.attack_registry import Registered, spiffe_id, with_registry
 from tests.support.ca import FOREVER, verifier, workload
-from tests.support.launched import FETCH, FETCH_IN_A_FORK, READER, validated
+from tests.support.launched import FETCH, FETCH_IN_A_FORK
 from tests.support.leaks import holds_token
 from zerotrust.spiffe.svid import Peer
 from zerotrust.spiffe.tls import client_context, server_context
@@ -36,24 +34,10 @@ async def test_a_process_that_nobody_launched(target: Machine) -> Tries:
 
 @attack(93, machine)
 async def test_an_identity_of_somebody_else(target: Machine) -> Tries:
-    """Asked for by name; and made by whoever likes, for the authority itself to say that it is good."""
     probe = await target.probe()
     writer = f"__import__('spiffe').SpiffeId({spiffe_id('agent/writer')!r})"
     tried = await target.answered(probe, FETCH.replace("})", f"}}, {writer})"), "asked for another identity")
-    yield tried.stopped_by("jwt-svid-for-own-id")
-
-    genuine = await probe.run(FETCH)
-    header, claims = jwt.get_unverified_header(genuine), jwt.decode(genuine, options={"verify_signature": False})
-    assert await probe.run(validated(genuine)) == READER
-    other = {"kid": header["kid"], "typ": "JWT"}
-    by_somebody = jwt.encode(claims, ec.generate_private_key(ec.SECP256R1()), "ES256", headers=other)
-    signature = genuine.rpartition(".")[2]
-    altered = jwt.encode(claims | {"sub": spiffe_id("agent/writer")}, "x" * 32, "HS256", headers=other)
-    for token in by_somebody, jwt.encode(claims, "", "none"), f"{altered.rpartition('.')[0]}.{signature}":
-        answer = await probe.run(validated(token))
-        yield Attempt("INVALID_ARGUMENT", "INVALID_ARGUMENT" not in answer).stopped_by("jwt-svid-signature")
-    answer = await probe.run(validated(genuine, "https://elsewhere.test"))
-    yield Attempt("INVALID_ARGUMENT", "INVALID_ARGUMENT" not in answer).stopped_by("PyJWT: the audience")
+    yield tried
 
 
 @attack(94, machine)

@@ -6,7 +6,6 @@ import pickle
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from cryptography import x509
 from lab.without import Control
 from tests.support.attack import Attempt, Scene, Target, Tries, attack
 from tests.support.attack_cards import card_of, shown_card, signed_card
-from tests.support.attack_launch import Machine, machine
 from tests.support.attack_wire import (
     as_server,
     asked_once,
@@ -27,8 +25,7 @@ from tests.support.attack_wire import (
     with_certificate,
 )
 from tests.support.ca import LONG, the_ca
-from tests.support.launched import PROJECT, REALM, bundle, locked, project, validated
-from tests.support.launched import READER as PARTY
+from tests.support.launched import PROJECT, bundle, locked, project
 from tests.support.spy import ORDINARY, Spy
 from zerotrust.authority.files.snapshot_files import load_registry
 
@@ -102,16 +99,3 @@ async def test_a_certificate_of_a_long_life(target: Target) -> Tries:
     yield Attempt("told everything" if heard else "no connection", bool(heard)).stopped_by("certificate-lifetime")
     card = signed_card(card_of(target), the_ca().svid(READER, life=TOO_LONG))
     yield (await shown_card(target, card)).stopped_by("statement-certificate-lifetime")
-
-
-@attack(132, machine)
-async def test_a_jwt_svid_of_a_long_life(target: Machine) -> Tries:
-    """Shown to the authority itself, for somebody to hear whose it is."""
-    probe = await target.probe()
-    for life in (target.registry.freshness.svid, target.registry.freshness.svid + 1):
-        made = target.authority._issuer.jwt_svid(PARTY, [REALM], now=int(time.time()), life=life)
-        answer = await probe.run(validated(made))
-        if life == target.registry.freshness.svid:
-            assert answer == PARTY
-        else:
-            yield Attempt("INVALID_ARGUMENT", "INVALID_ARGUMENT" not in answer)

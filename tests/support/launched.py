@@ -211,12 +211,3 @@ async def authority(site: Site) -> AsyncIterator[Authority]:
 @pytest.fixture
 async def probe(authority: Authority) -> Probe:
     return await authority.probe()
-
-
-def validated(token: str, audience: str = REALM) -> str:
-    """A program that has the authority say whose token this is."""
-    return f"""
-from spiffe import WorkloadApiClient
-with WorkloadApiClient(default_timeout=5) as client:
-    answer = str(client.validate_jwt_svid({token!r}, {audience!r}).spiffe_id)
-"""

@@ -1,6 +1,5 @@
 """The keys of a trust domain outlive attestation's container, private and whole."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,7 @@ from authorities.attestation.spiffe.svid_issuer import Issuer
 def test_the_same_keys_are_there_after_a_restart(tmp_path: Path) -> None:
     first, second = (Issuer("agents.example", load_keys(tmp_path)) for _ in range(2))
 
-    assert first.jwt_bundle() == second.jwt_bundle()
-    token = first.jwt_svid("spiffe://agents.example/x", ["a"], now=int(time.time()), life=60)
-    assert second.validate(token, "a", life=60)["sub"] == "spiffe://agents.example/x"
+    assert first.bundle() == second.bundle()
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
     assert [file.name for file in tmp_path.iterdir()] == [FILE]
 

@@ -34,7 +34,7 @@ def test_an_svid_says_who_for_whom_and_how_long_and_its_header_the_key_and_nothi
     assert claims == [{"sub": READER, "aud": ["realm"], "iat": NOW, "exp": NOW + 60}] * 2
     assert len(identifiers) == 2
     assert all(len(one) >= 20 for one in identifiers)
-    [key] = json.loads(issuer.jwt_bundle())["keys"]
+    _, key = json.loads(issuer.bundle())["keys"]
     assert jwt.get_unverified_header(tokens[0]) == {"alg": "ES256", "typ": "JWT", "kid": key["kid"]}
 
 
@@ -49,19 +49,6 @@ def test_the_bundle_holds_both_public_halves_and_no_refresh_hint(issuer: Issuer)
     assert for_x509["use"] == "x509-svid"
     assert [base64.b64decode(certificate) for certificate in for_x509["x5c"]] == [issuer.ca_der]
     assert for_x509["x"] != for_jwt["x"]
-    assert json.loads(issuer.jwt_bundle())["keys"] == [for_jwt]
-
-
-def test_its_own_svid_is_valid_for_its_audience_until_it_ends_and_if_it_lives_no_longer_than_any(
-    issuer: Issuer,
-) -> None:
-    token = issuer.jwt_svid(READER, ["realm"], now=NOW, life=LONG)
-
-    assert issuer.validate(token, "realm", life=LONG)["sub"] == READER
-    with pytest.raises(jwt.InvalidTokenError, match=f"lives longer than {LONG - 1} s"):
-        issuer.validate(token, "realm", life=LONG - 1)
-    with pytest.raises(jwt.ExpiredSignatureError):
-        issuer.validate(issuer.jwt_svid(READER, ["realm"], now=NOW - 61, life=60), "realm", life=60)
 
 
 # Certificates

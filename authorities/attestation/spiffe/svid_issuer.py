@@ -91,22 +91,6 @@ class Issuer:
         }
         return jwt.encode(claims, self._key, ALGORITHM, headers={"kid": self._key_id, "typ": "JWT"})
 
-    def validate(self, token: str, audience: str, *, life: int) -> dict[str, Any]:
-        """Return the claims of a JWT-SVID that this issuer signed for `audience` (SPIFFE JWT-SVID section 4).
-
-        `life` is the longest accepted lifetime in seconds.  Raises `jwt.InvalidTokenError`.
-        """
-        required, key = ["sub", "aud", "iat", "exp", "jti"], self._key.public_key()
-        # control: jwt-svid-signature
-        claims = jwt.decode(token, key, [ALGORITHM], audience=audience, options={"require": required})
-        if int(claims["exp"]) - int(claims["iat"]) > life:  # control: jwt-svid-lifetime
-            raise jwt.InvalidTokenError(f"lives longer than {life} s")
-        return claims
-
-    def jwt_bundle(self) -> bytes:
-        """Return the public key of JWT-SVIDs alone, as the Workload API serves it (section 6.2.2)."""
-        return json.dumps({"keys": [self._jwt_key()]}).encode()
-
     def bundle(self) -> bytes:
         """Return both public keys as a SPIFFE bundle, a JWK set (SPIFFE Trust Domain and Bundle section 4).
 

@@ -1,4 +1,7 @@
-"""The SPIFFE Workload API (sections 4 to 6): issues SVIDs to attested processes only.
+"""The SPIFFE Workload API (sections 4 to 6), as far as it issues SVIDs: to attested processes only.
+
+JWT-SVIDs are for Keycloak, which reads their keys at the bundle endpoint (`bundle.py`); so no process is sent keys of
+JWT-SVIDs, and none asks whether one is valid.
 
 The protobuf module is that of the `spiffe` package, which is pinned to one version: a second module of the same
 protocol could not be loaded beside it.  A method that is not in the mapping is answered with UNIMPLEMENTED.
@@ -11,7 +14,6 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
-import jwt
 from grpclib import GRPCError, Status
 from grpclib.const import Cardinality, Handler
 from grpclib.server import Stream
@@ -56,16 +58,14 @@ class WorkloadApi:
         self._refusals, self._not_logged = Budget(REFUSALS_AT_ONCE, REFUSALS_PER_SECOND), 0
 
     def __mapping__(self) -> Mapping[str, Handler]:
-        one, many = Cardinality.UNARY_UNARY, Cardinality.UNARY_STREAM
-        service = "/SpiffeWorkloadAPI"
-        fetch, bundles, validate = self._fetch_jwt_svid, self._fetch_jwt_bundles, self._validate_jwt_svid
-        x509, x509_bundles = self._fetch_x509_svid, self._fetch_x509_bundles
+        x509, jwt = self._fetch_x509_svid, self._fetch_jwt_svid
         return {
-            f"{service}/FetchX509SVID": Handler(x509, many, pb.X509SVIDRequest, pb.X509SVIDResponse),
-            f"{service}/FetchX509Bundles": Handler(x509_bundles, many, pb.X509BundlesRequest, pb.X509BundlesResponse),
-            f"{service}/FetchJWTSVID": Handler(fetch, one, pb.JWTSVIDRequest, pb.JWTSVIDResponse),
-            f"{service}/FetchJWTBundles": Handler(bundles, many, pb.JWTBundlesRequest, pb.JWTBundlesResponse),
-            f"{service}/ValidateJWTSVID": Handler(validate, one, pb.ValidateJWTSVIDRequest, pb.ValidateJWTSVIDResponse),
+            "/SpiffeWorkloadAPI/FetchX509SVID": Handler(
+                x509, Cardinality.UNARY_STREAM, pb.X509SVIDRequest, pb.X509SVIDResponse
+            ),
+            "/SpiffeWorkloadAPI/FetchJWTSVID": Handler(
+                jwt, Cardinality.UNARY_UNARY, pb.JWTSVIDRequest, pb.JWTSVIDResponse
+            ),
         }
 
     def close(self) -> None:
@@ -84,13 +84,6 @@ class WorkloadApi:
             await stream.send_message(pb.X509SVIDResponse(svids=[svid]))
             await self._drift.wait_until_drifted(target, life / 2)
 
-    async def _fetch_x509_bundles(self, stream: Stream[pb.X509BundlesRequest, pb.X509BundlesResponse]) -> None:
-        await self._request(stream)
-        await self._attest_caller(stream)
-        bundles = {self._issuer.trust_domain_id: self._issuer.ca_der}
-        await stream.send_message(pb.X509BundlesResponse(bundles=bundles))
-        await asyncio.Event().wait()  # never returns, as in `_fetch_jwt_bundles`
-
     async def _fetch_jwt_svid(self, stream: Stream[pb.JWTSVIDRequest, pb.JWTSVIDResponse]) -> None:
         request = await self._request(stream)
         if not request.audience or not all(request.audience):
@@ -102,27 +95,6 @@ class WorkloadApi:
             raise self._no_identity("asked for another identity", party=spiffe_id)
         token = self._issuer.jwt_svid(spiffe_id, request.audience, now=int(time.time()), life=life)
         await stream.send_message(pb.JWTSVIDResponse(svids=[pb.JWTSVID(spiffe_id=spiffe_id, svid=token)]))
-
-    async def _fetch_jwt_bundles(self, stream: Stream[pb.JWTBundlesRequest, pb.JWTBundlesResponse]) -> None:
-        await self._request(stream)
-        await self._attest_caller(stream)
-        bundles = {self._issuer.trust_domain_id: self._issuer.jwt_bundle()}
-        await stream.send_message(pb.JWTBundlesResponse(bundles=bundles))
-        # The key never changes, but a client would take the end of this stream for an error.
-        await asyncio.Event().wait()
-
-    async def _validate_jwt_svid(self, stream: Stream[pb.ValidateJWTSVIDRequest, pb.ValidateJWTSVIDResponse]) -> None:
-        request = await self._request(stream)
-        if not request.audience or not request.svid:
-            raise GRPCError(Status.INVALID_ARGUMENT, "audience and svid must be specified")
-        await self._attest_caller(stream)
-        try:
-            claims = self._issuer.validate(request.svid, request.audience, life=self._registry.freshness.svid)
-        except jwt.InvalidTokenError as error:
-            raise GRPCError(Status.INVALID_ARGUMENT, str(error)) from error
-        answer = pb.ValidateJWTSVIDResponse(spiffe_id=claims["sub"])
-        answer.claims.update(claims)
-        await stream.send_message(answer)
 
     async def _request(self, stream: Stream[Request, Any]) -> Request:
         connection = stream.peer._transport
