@@ -108,6 +108,16 @@ def test_a_party_that_operates_gets_its_own_scopes_for_one_authority_and_exchang
     assert written == dict.fromkeys(("client_id", "sub"), "spiffe://agents.example/automation/ci")
 
 
+def test_programs_of_people_get_no_token_without_a_proof_of_a_key(clients: dict[str, Json]) -> None:
+    bound = {
+        name
+        for name, client in clients.items()
+        if client.get("attributes", {}).get("dpop.bound.access.tokens") == "true"
+    }
+
+    assert bound == {"walkthrough", "zt", "zt-policy"}
+
+
 def test_people_confirm_the_scopes_of_operators_alone(derived: Json) -> None:
     shown = [
         scope["name"] for scope in derived["clientScopes"] if scope["attributes"]["display.on.consent.screen"] == "true"
