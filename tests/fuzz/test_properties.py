@@ -2,11 +2,9 @@
 
 import asyncio
 import json
-import re
 import string
 from pathlib import Path
 
-import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +14,6 @@ from tests.support.door import NOW, Door, Headers
 from tests.support.issuer import Issuer
 from zerotrust.decision import Reason
 from zerotrust.registry.model import Registry
-from zerotrust.transport import requests
 
 quick = settings(max_examples=150)
 
@@ -90,20 +87,6 @@ def test_a_body_is_read_alike_by_everybody_or_by_nobody(value: bytes) -> None:
 
 names = st.sampled_from([b"authorization", b"traceparent", b"mcp-protocol-version", b"content-length", b"host"])
 headers = st.lists(st.tuples(names | st.binary(), st.binary() | st.integers().map(b"%d".__mod__)), max_size=5)
-
-
-GOOD_TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-zeros = st.sampled_from([GOOD_TRACE[:3] + b"0" * 32 + GOOD_TRACE[35:], GOOD_TRACE[:36] + b"0" * 16 + GOOD_TRACE[52:]])
-traces = st.just(GOOD_TRACE) | changed(GOOD_TRACE) | zeros | st.from_regex(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-..")
-
-
-@quick
-@given(traces)
-def test_a_trace_of_our_own_form_is_read_as_the_library_reads_it(value: bytes) -> None:
-    read = requests.trace([(b"traceparent", value)])
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(requests, "_TRACEPARENT", re.compile(b"(?!)"))  # which nothing has
-        assert requests.trace([(b"traceparent", value)]) == read
 
 
 def test_whatever_is_asked_at_a_gate_is_answered(

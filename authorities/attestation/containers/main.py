@@ -12,9 +12,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from authorities.attestation.containers.attested import Containers, Image, images
 from authorities.attestation.containers.image import ImageFiles, load_pin
@@ -133,8 +134,9 @@ def server_certificate(issuer: Issuer, *dns_names: str) -> tuple[bytes, bytes]:
     return issuer.server_certificate(*dns_names, now=dt.datetime.now(dt.UTC), life=DAYS * 86400)
 
 
-async def _main(further: Further) -> None:
-    serving = asyncio.create_task(serve(Settings(), further))
+async def until_ended(serve: Coroutine[Any, Any, None]) -> None:
+    """Run this until the process is asked to end."""
+    serving = asyncio.create_task(serve)
     for number in signal.SIGTERM, signal.SIGINT:
         asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
     with contextlib.suppress(asyncio.CancelledError):
@@ -145,7 +147,7 @@ def main(further: Further = lambda _registry, _lock: []) -> None:
     """Run until ended; exit with a message if that is not possible.  By default, the registry's parties alone."""
     close_process()
     try:
-        asyncio.run(_main(further))
+        asyncio.run(until_ended(serve(Settings(), further)))
     except TimeoutError:
         log("ends, to renew its certificates")
     except (OSError, ValueError, KeysError, NotClosedError, RegistryError, MeasureError) as problem:

@@ -9,7 +9,6 @@ The authority's own identity comes from SPIRE as well, for which it vouches for 
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 import sys
 from collections import Counter
@@ -19,7 +18,7 @@ from pathlib import Path
 from authorities.attestation.containers.admission import KUBERNETES
 from authorities.attestation.containers.attested import Containers
 from authorities.attestation.containers.image import load_pin
-from authorities.attestation.containers.main import APP, PIN, approved_images, log
+from authorities.attestation.containers.main import APP, PIN, approved_images, log, until_ended
 from authorities.attestation.containers.settings import Settings
 from authorities.attestation.kubernetes.pods import Pods, api_server
 from authorities.attestation.process.peers import Peer, allow_open_files, process_of
@@ -196,18 +195,10 @@ async def serve(settings: Settings) -> None:
         await asyncio.gather(verifier.serve(SOCKET), verifier.look(), reporting())
 
 
-async def _main() -> None:
-    serving = asyncio.create_task(serve(Settings()))
-    for number in signal.SIGTERM, signal.SIGINT:
-        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
-
-
 def main() -> None:
     """Run until ended; exit with a message if that is not possible."""
     try:
-        asyncio.run(_main())
+        asyncio.run(until_ended(serve(Settings())))
     except (OSError, ValueError, RegistryError, MeasureError) as problem:
         sys.exit(f"attestation: {problem}")
 
