@@ -21,7 +21,7 @@ from zerotrust.audit.event_parts import Caller, Trace
 from zerotrust.audit.event_types import Exchange, Outcome, Refusal, Request
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.record import event_of
-from zerotrust.authority.log.leaf import heads_of, is_heads
+from zerotrust.authority.ledger.leaf import heads_of, is_heads
 
 LATE = 45
 """Seconds for which a record may come late into the log: parties deliver again within 30 s after the log was away."""

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from typing import Literal, NoReturn
 
 from zerotrust.audit.record import GENESIS, Link, hash_of
-from zerotrust.authority.log.leaf import Heads, Outline, outline
+from zerotrust.authority.ledger.leaf import Heads, Outline, outline
 from zerotrust.errors import ZeroTrustError
 from zerotrust.tlog.tree import HASH, leaf_hash
 

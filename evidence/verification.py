@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from evidence.export import IN_A_LINE, MOST_LEAVES, hashes_of, header_of
 from evidence.fault import EXPORT, LOG, Fault, Faulty, Hashes, JournalPositions, difference, identify, surplus
 from zerotrust.audit.record import Link
-from zerotrust.authority.log.leaf import Heads, Outline
+from zerotrust.authority.ledger.leaf import Heads, Outline
 from zerotrust.tlog.checkpoint import Checkpoint
 from zerotrust.tlog.note import Note
 from zerotrust.tlog.tree import EMPTY, HASH, InvalidLog, leaf_hash, node_hash

@@ -61,8 +61,9 @@ def check_installed(prefix: str | os.PathLike[str]) -> None:
     """Exit with a message unless the environment in `prefix` is as it was pinned.  None of it has run yet."""
     from pathlib import Path
 
-    from authorities.attestation.local.installed import NEXT_STEP, changed_files
+    from authorities.attestation.local.installed import NEXT_STEP
     from authorities.attestation.verifier.measure import MeasureError, format_paths
+    from start.installed import changed_files
 
     try:
         wrong = changed_files(Path(prefix))

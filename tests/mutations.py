@@ -62,7 +62,7 @@ TESTS = {
     "tlog.checkpoint": "unit/test_tlog_note unit/test_tlog_witness",
     "tlog.quorum": "unit/test_tlog_note",
     "tlog.proof": "unit/test_tlog_note unit/test_tlog_golden unit/test_receipt_verification",
-    "authority.cosignature": "unit/test_tlog_witness",
+    "authority.ledger.cosignature": "unit/test_tlog_witness",
     "hardening.accepting": (
         "services/test_bundle services/test_accepting services/test_server attacks/test_o_keys_door "
         "attacks/test_o_costs input/test_wire"
@@ -101,7 +101,7 @@ TESTS = {
     "evidence.completeness": "unit/test_receipt_verification attacks/test_z_receipts services/test_receipts",
     "evidence.participants": "unit/test_receipt_verification attacks/test_z_receipts",
     "sealing": "unit/test_receipts unit/test_outcome unit/test_gate services/test_receipts",
-    "authority.note_key": "unit/test_durable",
+    "authority.ledger.note_key": "unit/test_durable",
     "audit.journal": "unit/test_segments faults/test_disk unit/test_gate unit/test_delivery",
     "audit.segments": "unit/test_journal faults/test_disk unit/test_gate faults/test_every_call",
     "audit.recorder": (

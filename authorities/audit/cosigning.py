@@ -13,7 +13,7 @@ import httpx
 
 from authorities.audit.external_witnesses import ExternalWitness
 from authorities.audit.log import Growth, LogError, OtherHistory
-from zerotrust.authority.cosignature import KEY_HEADER
+from zerotrust.authority.ledger.cosignature import KEY_HEADER
 from zerotrust.limits.answers import ask
 from zerotrust.tlog.checkpoint import cosignature_time
 from zerotrust.tlog.note import MAX_NOTE, Note, Signature, VerifierKey, parse_signatures

@@ -24,11 +24,11 @@ from authorities.audit.files import Files
 from authorities.audit.recent import Recent
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.record import Link
-from zerotrust.authority.cosignature import Request
+from zerotrust.authority.ledger.cosignature import Request
+from zerotrust.authority.ledger.leaf import Heads, heads_leaf, leaf_of
+from zerotrust.authority.ledger.note_key import NoteKey, load_key, new_key
 from zerotrust.authority.log import tiles
-from zerotrust.authority.log.leaf import Heads, heads_leaf, leaf_of
 from zerotrust.authority.log.proofs import consistency_proof
-from zerotrust.authority.note_key import NoteKey, load_key, new_key
 from zerotrust.errors import ZeroTrustError
 from zerotrust.shielded import Shielding, shielded
 from zerotrust.tlog.checkpoint import Checkpoint, check_signed, sign_checkpoint

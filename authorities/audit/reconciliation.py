@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from zerotrust.audit.event_types import Alarm, AlarmCause, Counts, Exchange, Issued, IssuedToken, Repeated
 from zerotrust.audit.forms import MICROSECONDS, sanitize
-from zerotrust.authority.log.leaf import Heads, leaf_of
+from zerotrust.authority.ledger.leaf import Heads, leaf_of
 from zerotrust.limits.bounded import Bounded
 
 LATER = 12 * MICROSECONDS

@@ -8,7 +8,7 @@ from zerotrust.audit.event import misnamed_field
 from zerotrust.audit.event_types import Alarm, Data, Issued, RegistryChange
 from zerotrust.audit.record import GENESIS, MAX_LINE, ChangedRecord, Link, hash_of, link_before, next_link
 from zerotrust.audit.tail import MOST_LINES
-from zerotrust.authority.log.leaf import Record, leaf_of
+from zerotrust.authority.ledger.leaf import Record, leaf_of
 from zerotrust.decision import Denied
 from zerotrust.identity import MAX_ACTORS
 from zerotrust.registry.model import Registry

@@ -3,7 +3,7 @@
 import re
 from typing import Literal, NamedTuple
 
-from zerotrust.authority.log.leaf import Heads, outline
+from zerotrust.authority.ledger.leaf import Heads, outline
 
 _RECEIPT = re.compile(
     rb'\{"event":\{"data":\{"answer_sha256":"[0-9a-f]{64}","duration":[0-9]+,"ended":"[a-z_]+",'

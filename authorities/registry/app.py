@@ -36,8 +36,8 @@ from authorities.registry.witness import POLICY_PATH, Witness, add_witness_route
 from zerotrust.audit.event_parts import Caller, Peer
 from zerotrust.audit.event_types import Action, RegistryChange
 from zerotrust.audit.forms import sanitize
-from zerotrust.authority.cosignature import MAX_REQUEST
 from zerotrust.authority.files.reading import RegistryError
+from zerotrust.authority.ledger.cosignature import MAX_REQUEST
 from zerotrust.context import REQUEST, current_peer, current_principal
 from zerotrust.decision import Denied
 from zerotrust.policy import PolicyError

@@ -104,16 +104,14 @@ class Published:
             return None
         if misfit:
             return (
-                f"{party} is suspended ({suspended}), and the policies that it has brought before do not fit this "
-                f"registry: {misfit}.  So nobody is permitted to reinstate it.  Undo the change of registry.yaml, "
-                f"`make register`, `make down`, `make up`; then `zt party reinstate {party}`, and change registry.yaml "
-                "again."
+                f"{party} is suspended ({suspended}), and its earlier policies do not fit this registry: {misfit}.  So "
+                "nobody is permitted to reinstate it.  Undo the change of registry.yaml, `make register`, `make down`, "
+                f"`make up`; then `zt party reinstate {party}`, and change registry.yaml again."
             )
         return (
             f"{party} is suspended ({suspended}), and has never brought policies to this registry.  So nobody is "
-            "permitted to reinstate it, and nobody was permitted anything before.  Put its files back, and begin anew: "
-            "`make down`, `make fresh`, `make up`; in containers, `docker compose down -v`, `docker compose up "
-            f"--wait`.  If the registry's data had a {KEPT}, restore that from a backup instead."
+            "permitted to reinstate it.  Put its files back, and begin anew: `make down`, `make fresh`, `make up`; in "
+            f"containers, `docker compose down -v` and `up --wait`.  Or restore {KEPT} from a backup."
         )
 
 

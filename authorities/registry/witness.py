@@ -11,8 +11,8 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 
-from zerotrust.authority.cosignature import KEY_HEADER, SIZE, NotCosigned, check_request, parse_request
-from zerotrust.authority.note_key import NoteKey, NoteKeyError, load_key, new_key
+from zerotrust.authority.ledger.cosignature import KEY_HEADER, SIZE, NotCosigned, check_request, parse_request
+from zerotrust.authority.ledger.note_key import NoteKey, NoteKeyError, load_key, new_key
 from zerotrust.durable import sync_folder, write_file
 from zerotrust.shielded import Shielding, shielded
 from zerotrust.tlog.checkpoint import Checkpoint, check_signed, cosign_checkpoint

@@ -17,7 +17,7 @@ from zerotrust.audit.event_parts import Decided, Trace
 from zerotrust.audit.event_types import Access, Exchange, Outcome, Refusal, RegistryChange, Request, UntrustedPeer
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.audit.record import hash_of
-from zerotrust.authority.log.leaf import Heads, Record, leaf_of
+from zerotrust.authority.ledger.leaf import Heads, Record, leaf_of
 from zerotrust.authority.names import short
 
 SCHEMA = "https://opentelemetry.io/schemas/1.41.0"

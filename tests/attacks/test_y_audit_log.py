@@ -10,7 +10,7 @@ from tests.support.attack import Attempt, Scene, Tries, attack
 from tests.support.audit_log import SERVICES, Ledger, record, small
 from tests.support.tlog import ORIGIN, Keys
 from zerotrust.audit.record import Link, hash_of
-from zerotrust.authority.log.leaf import Heads, heads_leaf
+from zerotrust.authority.ledger.leaf import Heads, heads_leaf
 from zerotrust.tlog.note import ED25519, Note, Signature
 from zerotrust.tlog.quorum import TrustPolicy
 

@@ -19,8 +19,8 @@ from tests.support.issuer import Issuer
 from tests.support.ledger import ADDRESS, SERVICE, Registry, grow, lines, opened
 from tests.support.tlog import ORIGIN, Keys, witness
 from tests.support.tlog import Log as Made
-from zerotrust.authority.cosignature import NotCosigned, Request, parse_request
-from zerotrust.authority.log.leaf import Heads, heads_leaf
+from zerotrust.authority.ledger.cosignature import NotCosigned, Request, parse_request
+from zerotrust.authority.ledger.leaf import Heads, heads_leaf
 from zerotrust.authority.log.proofs import consistency_proof
 from zerotrust.authority.log.tiles import Edge as Nothing
 from zerotrust.authority.log.tiles import append_entries, decode_bundle

@@ -15,7 +15,7 @@ from evidence.fault import What
 from tests.support.audit_log import SERVICES, Ledger, record, small
 from tests.support.tlog import Log
 from zerotrust.audit.record import Link, hash_of
-from zerotrust.authority.log.leaf import leaf_of
+from zerotrust.authority.ledger.leaf import leaf_of
 from zerotrust.tlog.note import parse_note
 from zerotrust.tlog.proof import FORMAT
 from zt.commands import app

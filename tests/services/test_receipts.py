@@ -24,7 +24,7 @@ from zerotrust.adapters.answer import LONGEST_REFUSAL, Answer
 from zerotrust.agent.agent_loop import run_tool_loop
 from zerotrust.audit.event_types import Counts, Outcome
 from zerotrust.audit.record import event_of
-from zerotrust.authority.log.leaf import Heads, heads_leaf
+from zerotrust.authority.ledger.leaf import Heads, heads_leaf
 from zerotrust.authority.log.proofs import inclusion_proof
 from zerotrust.decision import Denied, Reason
 from zerotrust.hardening.in_flight import OF_A_USER

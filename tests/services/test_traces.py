@@ -18,7 +18,7 @@ from tests.support.tlog import Log
 from tests.support.traced import AT, ENDED, KNOWN, asked, golden, line
 from zerotrust.audit.event_parts import Trace
 from zerotrust.audit.event_types import Data
-from zerotrust.authority.log.leaf import Heads, heads_leaf
+from zerotrust.authority.ledger.leaf import Heads, heads_leaf
 
 HEADS = heads_leaf(Heads({}, AT))
 

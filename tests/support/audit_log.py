@@ -7,7 +7,7 @@ from zerotrust.audit.event_parts import Decided, Trace
 from zerotrust.audit.event_types import Request
 from zerotrust.audit.forms import Text
 from zerotrust.audit.record import GENESIS, Link, hash_of
-from zerotrust.authority.log.leaf import Heads, heads_leaf
+from zerotrust.authority.ledger.leaf import Heads, heads_leaf
 from zerotrust.tlog.note import ED25519
 from zerotrust.tlog.quorum import TrustPolicy, policy
 

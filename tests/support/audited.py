@@ -18,7 +18,7 @@ from tests.support.tlog import widths
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Counts, Unverified
 from zerotrust.audit.record import GENESIS, Link, hash_of
-from zerotrust.authority.log.leaf import Record, leaf_of
+from zerotrust.authority.ledger.leaf import Record, leaf_of
 from zerotrust.authority.log.tiles import decode_bundle, tile_path
 from zerotrust.spiffe.svid import Peer
 

@@ -7,7 +7,7 @@ from zerotrust.audit.event_parts import Decided
 from zerotrust.audit.event_types import Alarm, Counts, Data, Exchange, Issued, IssuedToken, Refusal
 from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.audit.record import GENESIS
-from zerotrust.authority.log.leaf import Heads, heads_leaf
+from zerotrust.authority.ledger.leaf import Heads, heads_leaf
 
 REGISTRY, LEDGER = "spiffe://agents.example/authority/registry", "spiffe://agents.example/authority/audit"
 READER, WRITER = "spiffe://agents.example/agent/reader", "spiffe://agents.example/agent/writer"

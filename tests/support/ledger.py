@@ -13,7 +13,7 @@ from tests.support.tlog import ORIGIN, mth, widths
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Counts, Unverified
 from zerotrust.audit.record import GENESIS, Link, next_link
-from zerotrust.authority.log.leaf import Heads, Record, leaf_of
+from zerotrust.authority.ledger.leaf import Heads, Record, leaf_of
 from zerotrust.authority.log.tiles import decode_bundle, tile_path
 from zerotrust.tlog.note import Signature
 from zerotrust.tlog.quorum import policy

@@ -25,7 +25,7 @@ from zerotrust.audit.event_parts import Caller, Decided, Peer, Trace
 from zerotrust.audit.event_types import Exchange, Outcome, Request
 from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import GENESIS, Link, content_of, event_of, line_of, link_of
-from zerotrust.authority.log.leaf import Heads, heads_leaf
+from zerotrust.authority.ledger.leaf import Heads, heads_leaf
 from zerotrust.authority.log.proofs import inclusion_proof
 from zerotrust.receipts.carried import MEMBER
 from zerotrust.receipts.receipt import KIND, digest_of

@@ -12,7 +12,7 @@ from zerotrust.audit.event_parts import Decided, Trace
 from zerotrust.audit.event_types import Data, Outcome, Request
 from zerotrust.audit.forms import MICROSECONDS, Text
 from zerotrust.audit.record import GENESIS, line_of
-from zerotrust.authority.log.leaf import is_heads
+from zerotrust.authority.ledger.leaf import is_heads
 
 GOLDEN = ROOT / "tests" / "golden" / "task" / "evidence.jsonl.gz"
 TOOL = "spiffe://agents.example/tool/documents"

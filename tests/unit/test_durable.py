@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from zerotrust.authority.note_key import NoteKeyError, load_key, new_key
+from zerotrust.authority.ledger.note_key import NoteKeyError, load_key, new_key
 from zerotrust.durable import sync_folder, write_file
 from zerotrust.tlog.note import ED25519
 
@@ -113,7 +113,7 @@ def test_a_key_is_the_same_after_a_restart(tmp_path: Path) -> None:
 
 def test_a_key_is_durable_before_anything_is_signed(tmp_path: Path) -> None:
     synced_folders = list[Path]()
-    with patch("zerotrust.authority.note_key.sync_folder", synced_folders.append):
+    with patch("zerotrust.authority.ledger.note_key.sync_folder", synced_folders.append):
         new_key(tmp_path / "log.key", "agents.example/audit", ED25519)
 
     assert synced_folders == [tmp_path]

@@ -41,7 +41,7 @@ PURE = [
     "audit.event_parts",
     "audit.event_types",
     "audit.event",
-    "authority.log.leaf",
+    "authority.ledger.leaf",
     "audit.record",
     "registry.model",
     "registry.snapshot",
@@ -52,7 +52,7 @@ PURE = [
     "tlog.checkpoint",
     "tlog.quorum",
     "tlog.proof",
-    "authority.cosignature",
+    "authority.ledger.cosignature",
     "receipts.receipt",
     "receipts.carried",
 ]

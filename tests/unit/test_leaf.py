@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.ledger import SERVICE
 from zerotrust.audit.record import Link
-from zerotrust.authority.log.leaf import Heads, heads_leaf, leaf_of
+from zerotrust.authority.ledger.leaf import Heads, heads_leaf, leaf_of
 
 HASH = "0f" * 32
 HEADS = Heads({SERVICE: Link(12, HASH), "spiffe://agents.example/inference": Link(1, "0" * 64)}, 1_795_600_001_234_567)

@@ -11,8 +11,8 @@ from authorities.audit.log import MAX_BATCH, Growth, Log, LogError, OtherHistory
 from tests.support.ledger import SERVICE, Logs, Registry, grow, lines, published
 from tests.support.tlog import ORIGIN
 from zerotrust.audit.record import GENESIS, Link
+from zerotrust.authority.ledger.note_key import load_key
 from zerotrust.authority.log.tiles import WIDTH, Edge, append_entries
-from zerotrust.authority.note_key import load_key
 from zerotrust.tlog.checkpoint import Checkpoint, sign_checkpoint
 from zerotrust.tlog.note import ED25519, Signature
 

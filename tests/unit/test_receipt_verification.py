@@ -26,7 +26,7 @@ from zerotrust.audit.event_parts import Decided, Resource, Trace
 from zerotrust.audit.event_types import Access, Counts, Data, Exchange, Outcome, Refusal, Request
 from zerotrust.audit.forms import MICROSECONDS, sanitize
 from zerotrust.audit.record import GENESIS, event_of, line_of
-from zerotrust.authority.log.leaf import Heads, heads_leaf
+from zerotrust.authority.ledger.leaf import Heads, heads_leaf
 from zerotrust.receipts.carried import parse_answer
 from zerotrust.receipts.receipt import KIND
 from zerotrust.registry.model import Approved, Registry

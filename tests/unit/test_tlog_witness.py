@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.tlog import ORIGIN, Keys, Log
-from zerotrust.authority.cosignature import MAX_REQUEST, NotCosigned, Request, check_request, parse_request
+from zerotrust.authority.ledger.cosignature import MAX_REQUEST, NotCosigned, Request, check_request, parse_request
 from zerotrust.authority.log.proofs import consistency_proof
 from zerotrust.tlog.checkpoint import Checkpoint, sign_checkpoint
 from zerotrust.tlog.note import ED25519, Note

@@ -25,7 +25,7 @@ from zerotrust.audit.event_parts import Trace
 from zerotrust.audit.event_types import Data, Exchange, Refusal, RegistryChange, Request
 from zerotrust.audit.forms import Text
 from zerotrust.audit.record import GENESIS, line_of
-from zerotrust.authority.log.leaf import Heads, heads_leaf
+from zerotrust.authority.ledger.leaf import Heads, heads_leaf
 
 
 def spans(entries: Iterable[bytes], made: Spans | None = None) -> list[ReadableSpan]:

@@ -13,7 +13,7 @@ from evidence.fault import EXPORT, LOG, Fault, Faulty, identify
 from evidence.verification import Leaf, Verification
 from tests.support.audit_log import SERVICES, Ledger, small
 from zerotrust.audit.record import MAX_LINE, Link
-from zerotrust.authority.log.leaf import Heads, heads_leaf
+from zerotrust.authority.ledger.leaf import Heads, heads_leaf
 from zerotrust.tlog.quorum import TrustPolicy
 
 LEDGER = small()

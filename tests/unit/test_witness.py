@@ -8,9 +8,9 @@ import pytest
 from authorities.registry.witness import Witness
 from tests.support.disk import Disk
 from tests.support.tlog import ORIGIN, Keys, Log
-from zerotrust.authority.cosignature import NotCosigned, Request
+from zerotrust.authority.ledger.cosignature import NotCosigned, Request
+from zerotrust.authority.ledger.note_key import NoteKeyError
 from zerotrust.authority.log.proofs import consistency_proof
-from zerotrust.authority.note_key import NoteKeyError
 from zerotrust.durable import write_file
 from zerotrust.tlog.note import ED25519, Signature
 from zerotrust.tlog.tree import InvalidLog
@@ -134,7 +134,7 @@ async def test_what_stopped_before_its_first_checkpoint_begins_again(
         calls.append(path.name)
         write_file(path, content)
 
-    for part in "authorities.registry.witness", "zerotrust.authority.note_key":
+    for part in "authorities.registry.witness", "zerotrust.authority.ledger.note_key":
         monkeypatch.setattr(f"{part}.write_file", stopping)
     with pytest.raises(OSError, match="stopped"):
         await cosigned(witness(tmp_path), Log(entries(5)), 0)

@@ -73,13 +73,14 @@ class SigningKeys:
             status, answer = await ask(self._http, "GET", url, most=MAX_KEY_SET_BYTES)
             found = _usable_keys(json.loads(answer) if status == 200 else None)  # control: key-set-status
         except (Denied, httpx.HTTPError, ValueError, RecursionError) as error:
-            self._why = f": {str(error) or type(error).__name__}"
-            log.warning("the keys of %s cannot be read%s", self._issuer.issuer, self._why)
+            before, self._why = self._why, f": {str(error) or type(error).__name__}"
+            if self._why != before:  # it may be so for hours
+                log.warning("the keys of %s cannot be read%s", self._issuer.issuer, self._why)
             return  # the cached keys stay valid until they are too old; then the answer is 503
         # An unchanged key stays the same object, because cached tokens are tied to it.
         # control: removed-keys-forgotten
         self._keys = {kid: self._keys[kid] if self._keys.get(kid) == key else key for kid, key in found.items()}
-        self._read_at = self._clock()
+        self._read_at, self._why = self._clock(), ""
 
 
 def _usable_keys(document: Any) -> dict[str, RSAPublicKey]:

@@ -76,11 +76,13 @@ class Workload:
 
     async def _follow(self) -> None:
         """Use each SVID that is sent; ask again if the stream ends or is overdue, or an SVID cannot be used."""
+        logged = ""
         while True:
             try:
                 await self._use_sent_svids(self._connected())  # not in a thread: all of them may wait for JWT-SVIDs
             except WorkloadError as error:
-                log.warning("%s", error)
+                if str(error) != logged:  # it may be so for hours
+                    log.warning("%s", logged := str(error))
             except Exception:  # the task must not end, or this process would lose its identity at notAfter
                 log.exception("the SVID that was sent could not be used")
             await asyncio.sleep(SECONDS_BETWEEN_TRIES)

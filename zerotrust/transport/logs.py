@@ -5,9 +5,8 @@ import datetime as dt
 import json
 import logging
 import sys
-import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from zerotrust.context import current_trace
 
@@ -15,12 +14,6 @@ MOST_OF_A_TEXT = 4000
 """Characters of a message, and of a stack trace, that are logged: a caller may have caused them."""
 MOST_CAUSES = 10
 """Exceptions of one chain that are logged: the chain may have a cycle."""
-
-
-SECONDS_REPEATED = 60
-"""Seconds for which a warning that was logged is not logged again."""
-MOST_REPEATED = 64
-"""Warnings that are remembered for that; one more deletes them all."""
 
 
 def line_of(event: str, fields: Mapping[str, object], *, logger: str, at: float, level: str = "INFO") -> str:
@@ -47,8 +40,6 @@ class _JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {}
-        if repeated := getattr(record, _REPEATED, 0):
-            line[_REPEATED] = repeated
         with contextlib.suppress(LookupError):  # outside a request there is none
             line["trace_id"] = current_trace()
         if record.exc_info:
@@ -59,48 +50,10 @@ class _JsonLines(logging.Formatter):
         return line_of(event, line, logger=record.name, at=record.created, level=record.levelname)
 
 
-_REPEATED = "repeated"
-"""The member of a warning's line that says how often the same one was left out before it."""
-
-
-class _Seldom:
-    """Leaves out a warning that was logged just now, such as that of a loop that tries again each second.
-
-    It leaves out no warning of a request, and none with a stack trace.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._logged: dict[tuple[str, str], tuple[float, int]] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno != logging.WARNING or record.exc_info or _in_request():
-            return True
-        what, now = (record.name, record.getMessage()[:MOST_OF_A_TEXT]), self._clock()
-        last, left_out = self._logged.get(what, (now - SECONDS_REPEATED, 0))
-        if now - last < SECONDS_REPEATED:
-            self._logged[what] = last, left_out + 1
-            return False
-        if len(self._logged) >= MOST_REPEATED:
-            self._logged.clear()
-        self._logged[what] = now, 0
-        setattr(record, _REPEATED, left_out)
-        return True
-
-
-def _in_request() -> bool:
-    try:
-        current_trace()
-    except LookupError:
-        return False
-    return True
-
-
 def log_json_lines() -> None:
     """Send this process's log to standard error, one JSON object a line."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines())
-    handler.addFilter(_Seldom())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # These log every call with its URL, and every malformed request or header; the journal has the calls, bounded.
     noisy = [("httpx", "WARNING"), ("httpx2", "WARNING"), ("uvicorn.error", "ERROR"), ("opentelemetry", "ERROR")]

@@ -103,7 +103,7 @@ def show(
 
 def _find(settings: Settings, what: "Query", export: Path | None, policy: Path | None) -> "Records":
     """Return records of an export, which is verified meanwhile, or else of the journals here."""
-    from zerotrust.authority.log.leaf import Outline
+    from zerotrust.authority.ledger.leaf import Outline
     from zt.audit.exports import leaves, load_policy
     from zt.audit.journals import find
     from zt.audit.query import NoRecordError, find_records

@@ -11,7 +11,7 @@ from evidence.fault import EXPORT, LOG, Faulty, LoggedRecords, compare, identify
 from evidence.verification import Leaf, Verification
 from zerotrust.audit.chain import lines
 from zerotrust.authority.bounded_file import file_content
-from zerotrust.authority.log.leaf import Outline
+from zerotrust.authority.ledger.leaf import Outline
 from zerotrust.tlog.checkpoint import Checkpoint, checkpoint_of
 from zerotrust.tlog.note import MAX_NOTE, Note
 from zerotrust.tlog.quorum import TrustPolicy, policy
