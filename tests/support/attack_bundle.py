@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import datetime as dt
 import json
 import ssl
 from collections.abc import AsyncIterator
@@ -75,7 +74,7 @@ class KeysDoor(Scene):
 async def keys_door(_folder: Path, _issuer: issuer.Issuer, _kind: type[Service]) -> AsyncIterator[KeysDoor]:
     """The door, on some port."""
     authority = Issuer(TRUST_DOMAIN)
-    certificate = authority.server_certificate("localhost", now=dt.datetime.now(dt.UTC), life=86400)
+    certificate = authority.server_certificate("localhost")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bundle, "SECONDS_FOR_A_REQUEST", 10 * HANG)  # what is not about time does not end by it
         async with _served(authority, certificate) as door:

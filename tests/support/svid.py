@@ -3,7 +3,6 @@
 The issuer and the bundle endpoint are the real ones.
 """
 
-import datetime as dt
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,7 +33,7 @@ class TrustDomain:
     async def served(self, ca_file: Path) -> AsyncIterator[None]:
         """Serve the keys where the realm looks for them; `ca_file` will hold the trust domain's CA."""
         name = self._registry.dns_name(ATTESTATION_PARTY)
-        certificate = self._issuer.server_certificate(name, now=dt.datetime.now(dt.UTC), life=3600)
+        certificate = self._issuer.server_certificate(name)
         port = deployment().parties[ATTESTATION_PARTY].port
         server = BundleServer(self._issuer.bundle(), port, tls_context(*certificate))
         ca_file.write_bytes(self._issuer.ca_pem)

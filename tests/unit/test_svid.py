@@ -115,7 +115,7 @@ def test_the_ca_is_the_trust_domain_and_signs_no_other_ca(issuer: Issuer) -> Non
 def test_a_server_that_is_no_workload_has_a_name_and_no_spiffe_id(
     issuer: Issuer, name: str, addresses: list[str]
 ) -> None:
-    key, pem = issuer.server_certificate(name, now=BEGAN, life=3600)
+    key, pem = issuer.server_certificate(name)
 
     certificate = x509.load_pem_x509_certificate(pem)
     found = names(certificate).value

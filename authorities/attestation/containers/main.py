@@ -7,7 +7,6 @@ with Keycloak's certificate and key.
 
 import asyncio
 import contextlib
-import datetime as dt
 import os
 import signal
 import sys
@@ -80,7 +79,7 @@ async def serve(settings: Settings, further: Further) -> None:
         )
         await asyncio.to_thread(containers.read_own_image)
         publish(issuer)
-        tls = tls_context(*server_certificate(issuer, registry.dns_name(authorities.attestation)))
+        tls = tls_context(*issuer.server_certificate(registry.dns_name(authorities.attestation)))
         stack.callback(BundleServer(issuer.bundle(), port, tls, host="0.0.0.0").close)  # noqa: S104 - in its networks
         api = WorkloadApi(registry, containers, drift, issuer, log, log_at="docker compose logs attestation")
         server = BoundedServer(api, container_caller)
@@ -121,17 +120,12 @@ def publish(issuer: Issuer) -> None:
     """Write files for other containers: the CA's certificate, and what Keycloak needs.  Raises `OSError`."""
     (PUBLIC / "ca.pem").write_bytes(issuer.ca_pem)
     # `keycloak` is the name for clients that read only its keys, such as a Llama Stack server; the issuer's differs.
-    key, chain = server_certificate(issuer, "localhost", "keycloak")
+    key, chain = issuer.server_certificate("localhost", "keycloak")
     for name, content in (("keycloak.crt", chain), ("keycloak.key", key), ("ca.pem", issuer.ca_pem)):
         file = KEYCLOAK / name
         file.unlink(missing_ok=True)
         file.touch(mode=0o640)  # Keycloak has another user, and this group
         file.write_bytes(content)
-
-
-def server_certificate(issuer: Issuer, *dns_names: str) -> tuple[bytes, bytes]:
-    """Return key and chain of a server that no SPIFFE client calls, valid for `DAYS`."""
-    return issuer.server_certificate(*dns_names, now=dt.datetime.now(dt.UTC), life=DAYS * 86400)
 
 
 async def until_ended(serve: Coroutine[Any, Any, None]) -> None:

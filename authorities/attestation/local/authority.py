@@ -1,7 +1,6 @@
 """The attestation authority of one machine: launcher, Workload API and bundle endpoint."""
 
 import contextlib
-import datetime as dt
 import hashlib
 import shutil
 import sys
@@ -17,7 +16,6 @@ from authorities.attestation.local.launch import Launch, Launched, Launcher, Lau
 from authorities.attestation.process.peers import allow_open_files
 from authorities.attestation.spiffe.bounded_server import BoundedServer, process_caller
 from authorities.attestation.spiffe.bundle import PATH, BundleServer, tls_context
-from authorities.attestation.spiffe.certificates import DAYS
 from authorities.attestation.spiffe.svid_issuer import Issuer, issuer_of_closed_process, own_svid
 from authorities.attestation.spiffe.workload_api import WorkloadApi
 from authorities.attestation.verifier.drift import LOGGER, Drift
@@ -96,7 +94,7 @@ class Authority:
 
     def server_certificate(self, dns_name: str) -> tuple[bytes, bytes]:
         """Return key and certificate, in PEM, for a server without a SPIFFE ID, such as Keycloak."""
-        return self._issuer.server_certificate(dns_name, now=dt.datetime.now(dt.UTC), life=DAYS * 86400)
+        return self._issuer.server_certificate(dns_name)
 
     async def __aenter__(self) -> Self:
         """Start to serve.

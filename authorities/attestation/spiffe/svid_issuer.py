@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from jwt.algorithms import ECAlgorithm
 
 from authorities.attestation.process.closed import check_closed
-from authorities.attestation.spiffe.certificates import Key, new_ca, new_key
+from authorities.attestation.spiffe.certificates import DAYS, Key, new_ca, new_key
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import Svid
 
@@ -68,13 +68,10 @@ class Issuer:
         certificate = self._ca.workload(key.public_key(), spiffe_id, dns_names, now, life)
         return _private(key, Encoding.DER), certificate.public_bytes(Encoding.DER)
 
-    def server_certificate(self, *dns_names: str, now: dt.datetime, life: int) -> tuple[bytes, bytes]:
-        """Return a new key and its certificate, both in PEM, for a server that is not a workload.
-
-        `life` is in seconds from `now`.
-        """
+    def server_certificate(self, *dns_names: str) -> tuple[bytes, bytes]:
+        """Return a new key and its certificate for `DAYS`, both in PEM, for a server that no SPIFFE client calls."""
         key = new_key()
-        certificate = self._ca.server(key.public_key(), dns_names, now, life)
+        certificate = self._ca.server(key.public_key(), dns_names, dt.datetime.now(dt.UTC), DAYS * 86400)
         return _private(key, Encoding.PEM), certificate.public_bytes(Encoding.PEM)
 
     def jwt_svid(self, spiffe_id: str, audience: Sequence[str], *, now: int, life: int) -> str:
