@@ -13,14 +13,13 @@ import orjson
 import pytest
 
 from tests.support.proving import Proving
-from tests.support.tlog import Log
 from tests.support.waiting import until
 from zerotrust.audit import delivery, segments, tail
 from zerotrust.audit.chain import closed_segments, lines
 from zerotrust.audit.deletion import KEPT, Deletion
 from zerotrust.audit.delivery import Delivery
 from zerotrust.audit.journal import Journal
-from zerotrust.audit.log_client import InLog, NotDelivered, RemoteLedger, fetch_policy
+from zerotrust.audit.log_client import NotDelivered, RemoteLedger, fetch_policy
 from zerotrust.audit.record import GENESIS, Link, next_link
 
 
@@ -266,23 +265,6 @@ async def test_what_is_delivered_is_deleted_but_for_the_newest_segments(path: Pa
         await until(lambda: len(ledger.taken) == 201)
         await until(lambda: len(closed_segments(path)) == KEPT)
     assert ledger.taken[-1] == [*lines(path)][-1]
-
-
-async def test_what_is_not_proven_stays_and_is_delivered_on(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    class Dropping(Fake):
-        """It acknowledges what it never publishes."""
-
-        async def proof(self, number: int, since: int) -> InLog:
-            self.log = Log([b"something else"] * len(self.taken))
-            return await super().proof(number, since)
-
-    ledger = Dropping()
-    async with delivering(path, ledger) as journal:
-        for _ in range(2):
-            await write(journal, 150)
-            await until(lambda: ledger.link == journal.link)
-    assert [*lines(path)] == ledger.taken
-    assert caplog.text.count("is not deleted: entry") == 1  # and is not asked for again at once
 
 
 async def test_a_journal_that_was_rewritten_after_delivery_is_shown_to_the_ledger_and_not_gone_on_with(
