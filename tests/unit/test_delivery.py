@@ -134,20 +134,6 @@ async def test_the_pause_between_two_attempts_grows_up_to_a_bound(path: Path, mo
     assert waited == [delivery.SHORTEST_PAUSE, *[delivery.LONGEST_PAUSE] * 4]
 
 
-@pytest.mark.parametrize(("lasts", "levels"), [(60, ["INFO", "INFO"]), (0.002, ["INFO", "WARNING", "WARNING"])])
-async def test_the_log_says_once_that_it_stops_and_once_that_it_goes_on_and_warns_where_that_lasts(
-    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, lasts: float, levels: list[str]
-) -> None:
-    monkeypatch.setattr(delivery, "LASTS", lasts)
-    async with delivering(path, Fake(["away"] * 5), 1):
-        pass
-
-    said = [record.getMessage() for record in caplog.records]
-    kept = "the journal is not delivered to the audit log, and keeps everything: away"
-    assert (said[0], said[-1]) == (kept, "the journal is delivered again")
-    assert [record.levelname for record in caplog.records] == levels
-
-
 async def test_nobody_asks_while_nothing_is_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[None] = []
     look = Journal.on_commit
