@@ -233,22 +233,6 @@ async def test_what_works_has_as_long_as_it_needs(
     assert await child.wait_while_working(1, done.wait(), *others)
 
 
-@pytest.mark.parametrize(
-    ("lines", "shown"),
-    [
-        (
-            '{"time": "t", "level": "WARNING", "logger": "l", "event": "no SVID: \\"x\\"", "repeated": 3}\n',
-            r"no SVID: \"x\"",
-        ),
-        ("2026-12-03 05:50:00 INFO  [org.keycloak] (main) Imported\n2026 05:51 WARN  [x] (main) Old\n", "Imported"),
-    ],
-)
-def test_the_last_line_of_what_is_waited_for_is_repeated(tmp_path: Path, lines: str, shown: str) -> None:
-    (log := tmp_path / "log").write_text(lines)
-
-    assert child.describe_activity(log).endswith(f"; its log: {shown}")
-
-
 # --- it ends with us --------------------------------------------------------------------------------------------------
 
 

@@ -280,14 +280,6 @@ async def test_the_page_that_the_browser_opens_is_for_this_account_alone_and_not
     assert not pages[0].parent.exists()
 
 
-def test_a_page_that_leads_nowhere_is_said_to(tmp_path: Path) -> None:
-    page = tmp_path / "page.html"
-    page.write_text("<p>")
-
-    with pytest.raises(LoginError, match="leads nowhere"):
-        destination(page.as_uri())
-
-
 @pytest.mark.parametrize(
     ("answer", "told"),
     [

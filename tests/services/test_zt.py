@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -539,27 +538,6 @@ def test_it_is_no_success_where_keycloak_or_the_registry_does_not_prove_who_it_i
     states = {one["name"]: one["state"] for one in orjson.loads(shown.stdout)["parties"]}
     assert states["keycloak"] == ("unverified" if who == "keycloak" else "verified")
     assert states["authority/registry"] == {"keycloak": "verified", "expired": "expired"}.get(who, "unverified")
-
-
-# --- where it looks ---------------------------------------------------------------------------------------------------
-
-
-def test_it_is_installed_as_a_script_that_finds_the_project_from_anywhere(tmp_path: Path) -> None:
-    project = tmp_path / "project"
-    folder = project / ".venv" / "bin"
-    folder.mkdir(parents=True)
-    (project / "start").mkdir()
-    shutil.copy(ROOT / "start" / "zt", folder)
-    shutil.copy(ROOT / "start" / "run", project / "start")
-    python = folder / "python"
-    python.write_text('#!/bin/sh\necho "$@"\n')
-    python.chmod(0o755)
-    (tmp_path / "zt").symlink_to(folder / "zt")
-
-    said = subprocess.run([tmp_path / "zt", "party", "list"], capture_output=True, text=True, check=True).stdout  # noqa: S603
-
-    assert said == f"-I -S -B -X pycache_prefix=/dev/null {project}/start/run.py zt party list\n"
-    assert "install -m 755 start/zt $(BIN)/zt" in (ROOT / "Makefile").read_text()
 
 
 # --- the policy of the audit log --------------------------------------------------------------------------------------

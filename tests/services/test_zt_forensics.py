@@ -27,7 +27,6 @@ from zerotrust.audit.segments import Segments
 from zerotrust.gate import Gate
 from zerotrust.receipts.carried import HEADER
 from zt.audit import query as wanted
-from zt.audit import trail
 from zt.audit.diagram import MOST_STEPS, diagram
 from zt.audit.journals import find, journals
 from zt.commands import app
@@ -253,19 +252,6 @@ def test_in_a_folder_of_journals_nobody_has_more_room_by_naming_others(
 
     assert [event.service for event in shown.events].count("spiffe://agents.example/agent/reader") == 4
     assert shown.left_out == {str(tmp_path / "crowd" / "journal.jsonl"): 94}
-
-
-@pytest.mark.parametrize("many", [1, trail.MOST_NAMED, trail.MOST_NAMED + 2])
-def test_it_is_said_of_whose_records_the_older_ones_are_left_out(many: int) -> None:
-    shown = wanted.Records([], {f"agent/{at}": 1_000 + at for at in range(many)})
-
-    [told] = trail.omitted_lines(shown)
-
-    first = f"Older ones are left out: {1_000 + many - 1:,} of agent/{many - 1}"
-    others = "1,000 of agent/0." if many <= trail.MOST_NAMED else " and 2 more."
-    assert first in told.plain
-    assert told.plain.endswith(others)
-    assert [*trail.omitted_lines(wanted.Records([], {}))] == []
 
 
 def test_an_alarm_about_a_token_is_found_by_it_by_its_party_and_by_its_user(tmp_path: Path) -> None:

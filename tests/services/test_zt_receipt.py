@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.padding import Padding
 from syrupy.assertion import SnapshotAssertion
 from typer.testing import Result
 
@@ -74,22 +73,6 @@ def test_the_export_says_that_nobody_else_took_part(files: Files) -> None:
     )
 
 
-def test_an_export_that_ends_too_early_is_not_said_to_be_complete(files: Files) -> None:
-    files.task.written -= 1
-    files.write()
-    over = files.task.written + 1
-
-    shown = files.verify("--export", str(files.folder / "export"))
-
-    assert shown.exit_code == INCOMPLETE  # nothing is wrong with what is there
-    assert " ".join(shown.output.split()).endswith(
-        f"Not complete yet: the export ends at {utc_time(over - 1)}, and calls of this task can be logged until "
-        f"{utc_time(over)}. Export the log again a minute after that."
-    )
-    found = json.loads(files.verify("--json", "--export", str(files.folder / "export")).output)
-    assert (found["complete"], found["compared_until"]) == (False, over - 1)
-
-
 @pytest.mark.parametrize(
     ("reason", "says", "field"),
     [
@@ -151,22 +134,6 @@ def test_without_a_proof_an_export_verifies_all_but_the_time(files: Files) -> No
 
 
 OTHERS = "Compare it with what you asked for:"
-
-
-def test_what_else_was_answered_for_the_sign_in_is_named(files: Files) -> None:
-    proven = files.task.verified(exported=True)
-
-    def told(*operations: str) -> list[str]:
-        assert proven.compared
-        _, *lines = _comparison(replace(proven, compared=proven.compared._replace(operations=operations)))
-        return [str(line.renderable if isinstance(line, Padding) else line) for line in lines]
-
-    assert told() == []
-    first, *others = told("POST /tasks", f"GET /receipts/{proven.root.digest}", "POST /tasks", "")
-    assert first.endswith(OTHERS)
-    assert others == ["2 x POST /tasks", f"1 x GET /receipts/{proven.root.digest}", "1 x "]
-    many = told(*(f"POST /{number}" for number in range(12)))
-    assert many[1:] == [*(f"1 x POST /{number}" for number in range(10)), "And 2 other kinds: `--json` has all."]
 
 
 def test_nothing_that_a_front_door_records_begins_a_line(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,10 +255,3 @@ def test_a_refusal_has_no_proof_and_is_compared_with_no_export(files: Files) -> 
     shown = Refused(files).verify("--json", "--export", str(files.folder / "export"))
 
     assert (shown.exit_code, json.loads(shown.stderr)["reason"]) == (1, "usage")
-
-
-def test_without_a_registry_one_says_whom_to_accept(files: Files) -> None:
-    shown = files.zt("verify", "--json")
-
-    assert (shown.exit_code, json.loads(shown.stderr)["reason"]) == (1, "no_registry")
-    assert "--accept FILE" in json.loads(shown.stderr)["error"]

@@ -13,14 +13,13 @@ import orjson
 import pytest
 
 from tests.support.proving import Proving
-from tests.support.tlog import Log
 from tests.support.waiting import until
 from zerotrust.audit import delivery, segments, tail
 from zerotrust.audit.chain import closed_segments, lines
 from zerotrust.audit.deletion import KEPT, Deletion
 from zerotrust.audit.delivery import Delivery
 from zerotrust.audit.journal import Journal
-from zerotrust.audit.log_client import InLog, NotDelivered, RemoteLedger, fetch_policy
+from zerotrust.audit.log_client import NotDelivered, RemoteLedger, fetch_policy
 from zerotrust.audit.record import GENESIS, Link, next_link
 
 
@@ -133,20 +132,6 @@ async def test_the_pause_between_two_attempts_grows_up_to_a_bound(path: Path, mo
     async with delivering(path, Fake(["away"] * 5), 1):
         pass
     assert waited == [delivery.SHORTEST_PAUSE, *[delivery.LONGEST_PAUSE] * 4]
-
-
-@pytest.mark.parametrize(("lasts", "levels"), [(60, ["INFO", "INFO"]), (0.002, ["INFO", "WARNING", "WARNING"])])
-async def test_the_log_says_once_that_it_stops_and_once_that_it_goes_on_and_warns_where_that_lasts(
-    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, lasts: float, levels: list[str]
-) -> None:
-    monkeypatch.setattr(delivery, "LASTS", lasts)
-    async with delivering(path, Fake(["away"] * 5), 1):
-        pass
-
-    said = [record.getMessage() for record in caplog.records]
-    kept = "the journal is not delivered to the audit log, and keeps everything: away"
-    assert (said[0], said[-1]) == (kept, "the journal is delivered again")
-    assert [record.levelname for record in caplog.records] == levels
 
 
 async def test_nobody_asks_while_nothing_is_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,23 +251,6 @@ async def test_what_is_delivered_is_deleted_but_for_the_newest_segments(path: Pa
         await until(lambda: len(ledger.taken) == 201)
         await until(lambda: len(closed_segments(path)) == KEPT)
     assert ledger.taken[-1] == [*lines(path)][-1]
-
-
-async def test_what_is_not_proven_stays_and_is_delivered_on(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    class Dropping(Fake):
-        """It acknowledges what it never publishes."""
-
-        async def proof(self, number: int, since: int) -> InLog:
-            self.log = Log([b"something else"] * len(self.taken))
-            return await super().proof(number, since)
-
-    ledger = Dropping()
-    async with delivering(path, ledger) as journal:
-        for _ in range(2):
-            await write(journal, 150)
-            await until(lambda: ledger.link == journal.link)
-    assert [*lines(path)] == ledger.taken
-    assert caplog.text.count("is not deleted: entry") == 1  # and is not asked for again at once
 
 
 async def test_a_journal_that_was_rewritten_after_delivery_is_shown_to_the_ledger_and_not_gone_on_with(

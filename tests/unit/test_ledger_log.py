@@ -1,13 +1,12 @@
 """The ledger's log: what is published stays, it has one history, and a start reads its last files alone."""
 
-import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from authorities.audit.files import Files
-from authorities.audit.log import MAX_BATCH, Growth, Log, LogError, OtherHistory
+from authorities.audit.log import MAX_BATCH, Growth, Log, LogError
 from tests.support.ledger import SERVICE, Logs, Registry, grow, lines, published
 from tests.support.tlog import ORIGIN
 from zerotrust.audit.record import GENESIS, Link
@@ -108,15 +107,6 @@ async def test_without_the_registry_nothing_is_published_and_then_all_that_was_b
 
     assert log.heads == heads
     assert await published(log, registry) == first + second
-
-
-async def test_an_emptied_folder_stops_too(start: Start, logs: Logs, registry: Registry, folder: Path) -> None:
-    await grow(await start())
-    folder.with_name("emptied").mkdir()
-    shutil.copy(folder / "log.key", folder.with_name("emptied"))
-
-    with pytest.raises(OtherHistory):
-        await logs.open(registry.cosigning(), "emptied")
 
 
 def one_bit(file: Path) -> None:

@@ -20,9 +20,7 @@ from zerotrust.audit.event_types import (
     Exchange,
     Outcome,
     RegistryChange,
-    Repeated,
     Request,
-    Unverified,
 )
 from zerotrust.audit.forms import sanitize
 from zerotrust.identity import MAX_ACTORS
@@ -96,19 +94,6 @@ def test_a_change_names_the_operator_or_the_party_that_reported_it() -> None:
         "granted  POST /parties",
         f"drift agent/writer: planted.py (by {T0.subject})",
     ]
-
-
-def test_counts_are_added_up_by_their_reason() -> None:
-    strangers = [Unverified(origin=origin, reason="no_token", times=600) for origin in ("127.0.0.1", "127.0.0.2")]
-    again = Repeated(operation=sanitize("GET /feed"), reason="granted", times=2)
-    counts = [Counts(unverified=tuple(strangers)), Counts(repeated=(again,)), Counts(unverified=(strangers[0],))]
-
-    lines = shown(*(event(one, span="") for one in counts)).splitlines()
-    assert [line.strip("│├└─ ") for line in lines[1:]] == [
-        "only counted: 1,800 of callers that were not verified: no_token",
-        "only counted: 2 more like one that is recorded: granted",
-    ]
-    assert "only counted: nothing" in shown(event(Counts(), span=""))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from authorities.policy.versions import content_of
 from registration.realm.users import USERS
-from start.__main__ import browser
 from start.background import READY
 from start.manual_steps import RECEIPT_STEPS
 from start.serve import last_lines, other_policies
@@ -130,28 +129,3 @@ def test_policies_that_are_not_in_force_are_told_with_what_puts_them_there(syste
     assert ZT_REINSTATES in told[2]
     (tmp_path / "versions" / "000003.json").write_text("{")
     assert list(other_policies(system)) == [], "the policy authority says what is wrong with that"
-
-
-@pytest.mark.parametrize(
-    ("user", "program"), [(0, "/usr/bin/chromium"), (0, "/usr/bin/firefox"), (1000, "/usr/bin/chromium")]
-)
-def test_as_root_it_says_what_a_browser_needs_and_starts_none_that_would_not_run(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, user: int, program: str
-) -> None:
-    ran = list[list[str]]()
-
-    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
-        ran.append(command)
-        return subprocess.CompletedProcess(command, 0)
-
-    monkeypatch.setattr("os.geteuid", lambda: user)
-    monkeypatch.setattr("start.sign_in.CA", tmp_path)
-    monkeypatch.setattr("start.browser.profile", lambda *_: ([program], {}))
-    monkeypatch.setattr(subprocess, "run", run)
-
-    with pytest.raises(SystemExit) as ended:
-        browser()
-
-    refused = user == 0 and "chromium" in program
-    assert ran == ([] if refused else [[program]])
-    assert str(ended.value).startswith(f"{program} does not run as root" if refused else "0")
