@@ -285,8 +285,8 @@ def _logs() -> Iterator[Callable[[], object]]:
     for entry in others:
         yield partial(task.verified, answer, evidence=_logged(task, [*task.entries[:-1], entry, task.heads]))
     full = [*task.entries, *[task.heads] * (16 - len(task.entries))]
-    for beyond, size in ((0, 16), (16, 16), (-8, 8)):
-        yield partial(task.verified, answer, evidence=_logged(task, full, beyond, size))
+    for beyond, size, origin in ((0, 16, ORIGIN), (16, 16, ORIGIN), (-8, 8, ORIGIN), (0, 16, "log.another")):
+        yield partial(task.verified, answer, evidence=_logged(task, full, beyond, size, origin))
     note, late, stranger = (
         task.log.note(task.witness, at=task.seen),
         task.seen + 1_000,
@@ -310,14 +310,15 @@ def _logs() -> Iterator[Callable[[], object]]:
     yield partial(task.verified, answer, request=None)
 
 
-def _logged(task: Task, entries: list[bytes], beyond: int = 0, size: int = 0) -> Evidence:
+def _logged(task: Task, entries: list[bytes], beyond: int = 0, size: int = 0, origin: str = ORIGIN) -> Evidence:
     """The proof that a log with these entries has that of the orchestrator's receipt.
 
-    `beyond`: added to its index; `size`: what the checkpoint says, if not what is true.
+    `beyond`: added to its index; `size`, `origin`: what the checkpoint says, if not what is true.
     """
     log, index, keys = Log(entries, task.keys), len(task.entries) - 1, task.keys
     hashes = tuple(inclusion_proof(index, len(entries), log.node))
-    note = sign_checkpoint(replace(log.checkpoint, size=size or len(entries)), keys.public, keys.private)
+    head = replace(log.checkpoint, size=size or len(entries), origin=origin)
+    note = sign_checkpoint(head, keys.public, keys.private)
     cosigned = cosign_checkpoint(note.text, task.witness.public, task.witness.private, task.seen)
     return Evidence(entries[index], Proof(index + beyond, hashes, Note(note.text, (*note.signatures, cosigned))))
 

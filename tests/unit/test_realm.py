@@ -109,11 +109,8 @@ def test_a_party_that_operates_gets_its_own_scopes_for_one_authority_and_exchang
 
 
 def test_programs_of_people_get_no_token_without_a_proof_of_a_key(clients: dict[str, Json]) -> None:
-    bound = {
-        name
-        for name, client in clients.items()
-        if client.get("attributes", {}).get("dpop.bound.access.tokens") == "true"
-    }
+    key = "dpop.bound.access.tokens"
+    bound = {name for name, client in clients.items() if client.get("attributes", {}).get(key) == "true"}
 
     assert bound == {"walkthrough", "zt", "zt-policy"}
 
