@@ -4,14 +4,14 @@ Only the authority that does a thing says that it was done: the registry, the po
 """
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_types import Alarm, RegistryChange, Request
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.authority.names import short
-from zerotrust.decision import Reason, Rule
+from zerotrust.decision import Reason
 from zerotrust.limits.bounded import Bounded
 from zerotrust.registry.model import Registry
 
@@ -40,8 +40,8 @@ class Oversight:
         """What that withdrew, such as `agent/reader` or `user alice`; when that was reinstated, or 0."""
         self.took: dict[str, float] = {}
         """The seconds from then until each party first refused because of it, as the party itself says."""
-        self.differences = Bounded[str, str](MOST)
-        """The rules that differ from those of the version before, by the version, such as `policy 2`."""
+        self.differences = Bounded[str, deque[str]](MOST)
+        """The rules and answers that a version changed, by the version, such as `policy 2`."""
         self.admitted: dict[str, tuple[float, str]] = {}
         """When a call with a token was admitted last that came from or through each party, and by whom."""
         self._because = float("inf"), "", ""
@@ -50,16 +50,6 @@ class Oversight:
         """By party, so that none displaces those of another: when, and the detail."""
         self._orders = Bounded[str, float](MOST)
         """When the registry took each request, by its span."""
-        self._rules: tuple[str, Mapping[str, Rule]] = "", {}
-
-    def note_rules(self, version: str, rules: Mapping[str, Rule]) -> None:
-        """Note the rules that this party decides by now."""
-        before, old = self._rules
-        if version != before:
-            self._rules, number = (version, rules), version.partition("-")[0]
-            if before and int(number) == int(before.partition("-")[0]) + 1:  # no other was in force in between
-                differ = [id_ for id_ in sorted({*old, *rules}) if old.get(id_) != rules.get(id_)]
-                self.differences[f"policy {number}"] = ", ".join(differ)
 
     @property
     def alarms(self) -> list[Row]:
@@ -93,6 +83,11 @@ class Oversight:
             self._orders[event.trace.span_id] = at
 
     def _change(self, at: float, span: str, data: RegistryChange) -> None:
+        if data.action in POLICY_CHANGES and data.cause and not data.principal:
+            policy, number, what = data.target.split(maxsplit=2)
+            told = self.differences.setdefault(f"{policy} {number}", deque(maxlen=MOST))
+            told.append(f"{what}: {data.cause}")
+            return
         if not data.principal and not data.peer:  # Keycloak's, when anybody signs out; or no change (`in_force`)
             return
         by = data.principal.subject if data.principal else short(data.peer.id) if data.peer else ""

@@ -40,7 +40,6 @@ def view_of(service: Service, oversight: Oversight, thief: Thief, names: Mapping
     def rows(some: Iterable[Row]) -> list[list[str | float]]:
         return [[at, what, target, names.get(by, by), why] for at, what, target, by, why in reversed([*some])]
 
-    oversight.note_rules(*service.rules)
     registry, revoked = service.registry, service.revocations.revoked
     parties = {registry.id(name): name for name in (*registry.parties, *registry.outside)}
     suspended = {parties[id_]: why for (kind, id_), why in revoked.items() if kind == "party" and id_ in parties}
@@ -55,7 +54,7 @@ def view_of(service: Service, oversight: Oversight, thief: Thief, names: Mapping
         "serves": {**thief.serves},
         "ids": [f"{kind} {names.get(id_, id_)}" for kind, id_ in thief.ids.items()],
         "changes": rows(oversight.changes),
-        "rules": [[*row, oversight.differences.get(str(row[2]), "")] for row in rows(oversight.rules)],
+        "rules": [[*row, "\n".join(oversight.differences.get(str(row[2]), ()))] for row in rows(oversight.rules)],
         "alarms": rows(oversight.alarms),
     }
 

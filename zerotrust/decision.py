@@ -187,8 +187,6 @@ class Rule(NamedTuple):
     """What it permits: its `@description`."""
     actions: frozenset[str]
     """The actions that it names, or their group; none: every action."""
-    conditions: str = ""
-    """As Cedar has them: only to be compared with those of another version."""
 
 
 Question = tuple[str, str | Resource]

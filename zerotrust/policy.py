@@ -153,7 +153,7 @@ class CedarPolicy:
             notes, on = one.get("annotations", {}), one["action"]
             named = on.get("entities", [on["entity"]] if "entity" in on else [])
             actions = frozenset(uid["id"] for uid in named)
-            found[notes.get("id", "")] = Rule(notes.get("description", ""), actions, json.dumps(one["conditions"]))
+            found[notes.get("id", "")] = Rule(notes.get("description", ""), actions)
         return found
 
     def decide(self, principal: Principal, permission: str, audience: str) -> Decision:

@@ -1,7 +1,7 @@
 """Puts policies into force for operators: one at a time, tested first, kept before they are published."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from authorities.policy import differences, fit
@@ -24,15 +24,18 @@ Publish = Callable[[Version], Awaitable[None]]
 
 It raises `Denied`: with a status below 500 if the registry refuses it, otherwise if the registry does not answer."""
 
-Record = Callable[[Version], Awaitable[object]]
+State = Callable[[Version], Awaitable[object]]
 """Records a version; returns when that is on the disk.  Raises `Denied`."""
+
+Record = Callable[[Version, Mapping[str, Any]], Awaitable[object]]
+"""Records a version, and how it differs from the one before; otherwise as `State`."""
 
 
 class PolicyActivation(Shielding):
     """Tests policies, activates them, and rolls them back."""
 
     def __init__(
-        self, versions: Versions, publish: Publish, registry: Callable[[], Registry], record: Record, state: Record
+        self, versions: Versions, publish: Publish, registry: Callable[[], Registry], record: Record, state: State
     ) -> None:
         """`registry` returns the one in force; `record` records that an operator puts a version into force; `state`
         records that the version is in force, and no newer one.
@@ -60,9 +63,10 @@ class PolicyActivation(Shielding):
         and what publishing raises.
         """
         async with self._turn:
-            if after not in (None, active := self.versions.active.number):  # control: activated-as-compared
-                advice = f"Version {active} is in force by now: compare with it, then repeat the command."
-                raise Denied(PolicyReason.POLICY_MOVED, f"{after}, not {active}", advice=advice)
+            before = self.versions.active
+            if after not in (None, before.number):  # control: activated-as-compared
+                advice = f"Version {before.number} is in force by now: compare with it, then repeat the command."
+                raise Denied(PolicyReason.POLICY_MOVED, f"{after}, not {before.number}", advice=advice)
             problems, further = await asyncio.to_thread(self._problems, content, by)
             if problems:  # control: activated-as-tested
                 more = {"problems": problems, "further_problems": further}
@@ -71,8 +75,9 @@ class PolicyActivation(Shielding):
                 version = await asyncio.to_thread(self.versions.add, content, by=by, why=why, of=of)
             except VersionsError as error:
                 raise Denied(PolicyReason.VERSIONS_UNAVAILABLE, str(error), advice=str(error)) from error
-            await self._record(version)  # before any other party decides by it
-            await self._publish_version(version, self.versions.active)
+            differing = await asyncio.to_thread(differences.describe, before.content, content, self._registry())
+            await self._record(version, differing)  # before any other party decides by it
+            await self._publish_version(version, before)
             return version
 
     async def rollback(self, number: int, *, by: str, why: str, after: int | None = None) -> Version:

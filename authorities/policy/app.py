@@ -4,8 +4,9 @@ Services decide by what it has signed, each in its own process; others can ask i
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -15,7 +16,7 @@ from authorities.policy.authzen_routes import ROUTES as OF_AUTHZEN
 from authorities.policy.authzen_routes import add_authzen_routes
 from authorities.policy.inquiries import Inquiries
 from authorities.policy.operators import ROUTES as OF_OPERATORS
-from authorities.policy.operators import add_operator_routes, change
+from authorities.policy.operators import add_operator_routes, changes
 from authorities.policy.pdp import PointInForce
 from authorities.policy.publisher import Publisher
 from authorities.policy.startup import target_of
@@ -46,6 +47,10 @@ def create_app(service: Service, versions: Versions, on_renewal: Callable[[Calla
                 stated = service.journal.link.records
         return versions.active
 
+    async def record(version: Version, differing: Mapping[str, Any]) -> None:
+        for one in changes(version, differing):
+            await service.recorder.write(one)
+
     publisher = Publisher(
         registry.address(registry.authorities.registry),
         http=service.egress.authorities,
@@ -58,7 +63,7 @@ def create_app(service: Service, versions: Versions, on_renewal: Callable[[Calla
         versions,
         publisher.publish,
         lambda: service.registry,
-        lambda version: service.recorder.write(change(version)),
+        record,
         lambda version: service.recorder.write(RegistryChange(action="in_force", target=target_of(version))),
     )
 

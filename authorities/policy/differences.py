@@ -1,8 +1,9 @@
-"""Compares two versions of the policies by the answers that change.  Pure."""
+"""Compares two versions of the policies by the rules and the answers that change.  Pure."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from authorities.policy import cedar
 from authorities.policy.decisions import SAID, Row, TableError, read_rows
 from authorities.policy.versions import Content
 from zerotrust.decision import Decision
@@ -15,6 +16,8 @@ MOST_ANSWERS = 200
 """Changed answers that are reported; with more, it would be another table."""
 LONGEST_SAID = 200
 """Characters of one answer: many rules can give it."""
+NO_RULE = "no rule"
+SAME_SENTENCE = "the same sentence, but the rule is another one"
 
 
 class Changed(NamedTuple):
@@ -47,15 +50,35 @@ def answers(old: Content, new: Content, registry: Registry) -> list[Changed]:
     return sorted(found, key=found.__getitem__)
 
 
+def rules(old: Content, new: Content) -> Iterator[dict[str, str]]:
+    """Yield each rule that is added, removed or changed, with its sentence before and after.  Raises as `as_json`."""
+    before, after = _by_id(old), _by_id(new)
+    for name in sorted(before.keys() | after.keys()):
+        one, other = before.get(name), after.get(name)
+        if one != other:
+            was, becomes = _sentence(one), _sentence(other)
+            yield {"id": name, "before": was, "after": SAME_SENTENCE if was == becomes else becomes}
+
+
 def describe(old: Content, new: Content, registry: Registry) -> dict[str, Any]:
     """Return `same`: whether all files are the same; `answers`: the changed ones, or None if a version does not fit
-    this registry; `more`: the number of further ones.
+    this registry; `more`: the number of further ones; `rules`: the changed ones.
     """
     try:
         changed = [one._asdict() for one in answers(old, new, registry)]  # fails for what may not be parsed
     except (PolicyError, ValueError):
-        return {"same": old == new, "answers": None, "more": 0}
-    return {"same": old == new, "answers": changed[:MOST_ANSWERS], "more": len(changed[MOST_ANSWERS:])}
+        return {"same": old == new, "answers": None, "more": 0, "rules": []}
+    told = {"answers": changed[:MOST_ANSWERS], "more": len(changed[MOST_ANSWERS:])}
+    return {"same": old == new, **told, "rules": [*rules(old, new)]}
+
+
+def _by_id(content: Content) -> dict[str, dict[str, Any]]:
+    parsed = enumerate(cedar.as_json(content.document.policies), 1)
+    return {one.get("annotations", {}).get("id", f"rule {number}"): one for number, one in parsed}
+
+
+def _sentence(rule: dict[str, Any] | None) -> str:
+    return rule.get("annotations", {}).get("description", "") if rule else NO_RULE
 
 
 def _rows(content: Content, registry: Registry) -> Iterator[Row]:

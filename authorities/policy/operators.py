@@ -1,5 +1,6 @@
 """The routes for operators: they list, test, activate and roll back versions, and ask why a call was refused."""
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path
@@ -11,13 +12,15 @@ from authorities.policy.questions import MOST_ASKED, MOST_VERSIONS, Asked, Versi
 from authorities.policy.startup import target_of
 from authorities.policy.versions import Content, Version, Why
 from zerotrust.audit.event_parts import Caller
-from zerotrust.audit.event_types import RegistryChange
-from zerotrust.audit.forms import sanitize
+from zerotrust.audit.event_types import Action, RegistryChange
+from zerotrust.audit.forms import Text, sanitize
 from zerotrust.context import current_principal
 from zerotrust.routes import MAX_MESSAGE, Routes, Scope
 
 MAX_CONTENT = 1 << 20
 """Bytes of a body with policies: their texts have at most 0.4 MB, and JSON escapes some of it."""
+MOST_RECORDED = 20
+"""Changed rules and answers that go on record; the rules are the first."""
 ACTIVATE = Scope("policy.admin", "policy.activate")
 CONTENT = Scope("policy.admin", "policy.activate", max_body=MAX_CONTENT)
 ROUTES: Routes = {
@@ -108,10 +111,19 @@ def add_operator_routes(app: FastAPI, office: PolicyActivation, inquiries: Inqui
         }
 
 
-def change(version: Version) -> RegistryChange:
-    """Return the event for a version that the current operator puts into force."""
-    return RegistryChange(
-        action="rollback" if version.of else "activate",
+def changes(version: Version, differing: Mapping[str, Any]) -> Iterator[RegistryChange]:
+    """Yield an event for each rule and answer that changes, then that the current operator puts the version into force.
+
+    `differing`: what `differences.describe` returns.
+    """
+    action: Action = "rollback" if version.of else "activate"
+    told = [(f"rule {one['id']}", one) for one in differing["rules"]]
+    told += [("{user}, through {through}: {does} {at}".format(**one), one) for one in differing["answers"] or ()]
+    for what, one in told[:MOST_RECORDED]:
+        cause = Text(f"{sanitize(one['before'])} -> {sanitize(one['after'])}")
+        yield RegistryChange(action=action, target=sanitize(f"policy {version.number} {what}"), cause=cause)
+    yield RegistryChange(
+        action=action,
         target=target_of(version),
         cause=sanitize(version.why),
         principal=Caller.of(current_principal()),

@@ -14,7 +14,7 @@ from zerotrust.audit.forms import Text, sanitize
 from zerotrust.audit.record import ChangedRecord, event_of, last_link
 from zerotrust.registry.model import Registry
 
-_TARGET = re.compile(r"policy (\d{1,9}) ([0-9a-f]{64})")
+_TARGET = re.compile(r"^policy (\d{1,9}) ([0-9a-f]{64})$")
 _log = logging.getLogger(__name__)
 
 

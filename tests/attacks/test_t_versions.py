@@ -201,7 +201,7 @@ async def test_policies_that_the_registry_has_refused_stay_in_force_at_their_aut
     async def refuses(_version: Version) -> None:
         raise Denied(PolicyReason.POLICY_UNFIT)
 
-    async def recorded(_version: Version) -> None:
+    async def recorded(*_version: object) -> None:
         """Its journal is not what this is about."""
 
     versions = versions_of(target)

@@ -62,7 +62,10 @@ async def test_policies_are_changed_and_rolled_back_while_everything_runs(
     assert (allowed, await draft()) == ("200 ok", "200 ok")
     assert refused != "200 ok"
     changes = [record for record in records(system.journal(POLICY_AUTHORITY)) if record["event"] == "administration"]
-    assert [(record["action"], record["cause"]) for record in changes[-2:]] == [
+    rule = [record for record in changes if " rule create-draft-in-own-department" in record["target"]]
+    assert "in the user's name. -> A user with" in rule[0]["cause"]
+    activations = [record for record in changes if " -> " not in (record["cause"] or "")]
+    assert [(record["action"], record["cause"]) for record in activations[-2:]] == [
         ("activate", "only people file drafts"),
         ("rollback", "it was a trial"),
     ]

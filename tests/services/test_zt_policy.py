@@ -13,11 +13,12 @@ from fastapi.responses import JSONResponse
 from syrupy.assertion import SnapshotAssertion
 from typer.testing import Result
 
-from authorities.policy import questions
+from authorities.policy import operators, questions
 from authorities.policy.activation import PolicyActivation
 from authorities.policy.callers import caller
+from authorities.policy.differences import SAME_SENTENCE
 from authorities.policy.inquiries import Inquiries
-from authorities.policy.operators import add_operator_routes, change
+from authorities.policy.operators import add_operator_routes, changes
 from authorities.policy.versions import content_of
 from tests.support.operator import NAMES, Registered, Zt, check_proven, failed, program_at, served
 from tests.support.pki import CA
@@ -43,22 +44,12 @@ DELETES = 'in [Action::"document.replace", Action::"document.delete"]'
 
 
 @dataclass
-class Records:
-    """The recorder of the authority."""
-
-    written: list[event_types.Data] = field(default_factory=list)
-
-    async def write(self, data: event_types.Data) -> None:
-        """Keep it."""
-        self.written.append(data)
-
-
-@dataclass
 class Authority:
     """The routes of the authority, without its gate."""
 
     office: PolicyActivation
-    recorder: Records
+    written: list[event_types.RegistryChange] = field(default_factory=list)
+    """What it has recorded."""
 
     @property
     def app(self) -> FastAPI:
@@ -86,9 +77,13 @@ class Authority:
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     versions = versions_in(tmp_path / "versions", content_of(POLICIES))
-    recorder, taken, state = Records(), AsyncMock(), AsyncMock()
-    office = PolicyActivation(versions, taken, lambda: REGISTRY, lambda version: recorder.write(change(version)), state)
-    return Authority(office, recorder)
+    written, taken, state = list[event_types.RegistryChange](), AsyncMock(), AsyncMock()
+
+    async def record(*activated: Any) -> None:
+        written.extend(changes(*activated))
+
+    office = PolicyActivation(versions, taken, lambda: REGISTRY, record, state)
+    return Authority(office, written)
 
 
 @pytest.fixture
@@ -144,17 +139,43 @@ def test_policies_are_tested_activated_and_rolled_back(
     )
 
     assert told == snapshot
-    changes = [one for one in authority.recorder.written if isinstance(one, event_types.RegistryChange)]
-    assert [(one.action, one.target.split()[:2], one.cause) for one in changes] == [
+    assert [(one.action, one.target.split()[:2], one.cause) for one in authority.written if one.principal] == [
         ("activate", ["policy", "2"], "nothing is deleted"),
         ("rollback", ["policy", "3"], "it was a mistake"),
         ("rollback", ["policy", "4"], "a backup was restored"),
     ]
-    assert all(one.principal and one.principal.subject == "olga" for one in changes)
+    assert {one.principal.subject for one in authority.written if one.principal} == {"olga"}
+    rule, *answers, _activation = [one for one in authority.written if one.target.startswith("policy 2 ")]
+    assert rule.target == "policy 2 rule change-own-draft"
+    assert str(rule.cause).endswith(f" -> {SAME_SENTENCE}")
+    assert [(one.target, one.cause) for one in answers] == [
+        (
+            f"policy 2 alice, through {through}: document.delete alice's draft",
+            "yes (change-own-draft) -> no (resource_denied)",
+        )
+        for through in ("orchestrator > agent/writer", "walkthrough")
+    ]
+
+
+def test_so_many_changes_go_on_record(
+    zt: Zt, tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operators, "MOST_RECORDED", 2)
+    rename_and_reword(tmp_path)
+    ok(zt("policy", "activate", "--because", "trial"))
+
+    *told, _activation = authority.written
+    assert [one.target for one in told] == ["policy 2 rule change-my-draft", "policy 2 rule change-own-draft"]
 
 
 def change_a_rule_alone(folder: Path) -> None:
     edited(folder, DELETES, '== Action::"document.replace"')
+
+
+def rename_and_reword(folder: Path) -> None:
+    for file in ("documents.cedar", "decisions.md"):
+        edited(folder, "change-own-draft", "change-my-draft", file)
+    edited(folder, "For a user of a department, a party", "A party", "apis.cedar")
 
 
 def misspell(folder: Path) -> None:
@@ -182,6 +203,7 @@ TOLD: dict[str, tuple[Callable[[Path], None], list[str]]] = {
         change_a_rule_alone,
         ["policy test {folder}/policies", "policy activate --because trial"],
     ),
+    "a rule that is renamed, and a sentence": (rename_and_reword, ["policy test"]),
     "a fault": (misspell, ["policy test"]),
     "files that are not read": (add_what_is_not_read, ["policy test"]),
     "what is no folder": (

@@ -11,7 +11,6 @@ from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided, Peer, Trace
 from zerotrust.audit.event_types import Alarm, Data, RegistryChange, Request
 from zerotrust.audit.forms import MICROSECONDS, Text
-from zerotrust.decision import Rule
 
 REGISTRY = registry()
 READER, TOOL, MODEL = REGISTRY.id("agent/reader"), "tool/documents", "inference"
@@ -173,14 +172,17 @@ def test_changed_policies_and_alarms_are_told_apart() -> None:
     assert [*found.alarms] == [(10.0, "unknown", "agent/reader", "a11ce", "token t")]
 
 
-def test_the_rules_are_named_that_differ_from_the_version_before_but_not_from_an_older_one() -> None:
-    use, read = Rule("Who may.", frozenset()), Rule("Who may read.", frozenset())
-    found = Oversight(lambda: REGISTRY)
-    found.note_rules("1-0", {"read": read, "use": use})
-    found.note_rules("2-0", {"read": read._replace(conditions="unless"), "use": use})
-    found.note_rules("4-0", {"use": use})
+def test_what_a_version_changes_is_told_as_the_policy_authority_has_recorded_it() -> None:
+    one, two = (
+        RegistryChange(action="activate", target=Text(f"policy 2 {what}"), cause=Text("a -> b"))
+        for what in ("rule read", "alice, through x: y z")
+    )
+    found = taking(entry("authority/policy", one), entry("authority/policy", two), entry(TOOL, one))
 
-    assert found.differences == {"policy 2": "read"}
+    assert {of: [*told] for of, told in found.differences.items()} == {
+        "policy 2": ["rule read: a -> b", "alice, through x: y z: a -> b"]
+    }
+    assert not found.rules
 
 
 def test_so_many_changes_are_kept_and_a_party_that_refuses_without_end_displaces_no_refusal_of_others() -> None:

@@ -5,10 +5,11 @@ from unittest.mock import patch
 from authorities.policy import differences
 from authorities.policy.activation import LONGEST_PROBLEM, MOST_PROBLEMS
 from authorities.policy.decisions import LONGEST_CELL
-from authorities.policy.differences import LONGEST_SAID, MOST_ANSWERS, Changed, answers, describe
+from authorities.policy.differences import LONGEST_SAID, MOST_ANSWERS, SAME_SENTENCE, Changed, answers, describe
 from authorities.policy.versions import MAX_BYTES, content_of
 from tests.support.system import POLICIES, registry
 from zerotrust.limits.answers import MAX_ANSWER
+from zerotrust.registry.snapshot import MAX_POLICY
 
 REGISTRY = registry()
 OLD = content_of(POLICIES)
@@ -34,7 +35,7 @@ RENAMED = OLD.model_copy(
 def test_an_empty_file_more_is_a_difference() -> None:
     more = OLD.model_copy(update={"policies": OLD.policies | {"a.cedar": ""}})
     for one, other in ((OLD, more), (more, OLD)):
-        assert describe(one, other, REGISTRY) == {"same": False, "answers": [], "more": 0}
+        assert describe(one, other, REGISTRY) == {"same": False, "answers": [], "more": 0, "rules": []}
 
 
 def test_a_question_of_either_table_that_is_answered_differently_is_told_once() -> None:
@@ -57,6 +58,13 @@ def test_another_rule_with_the_same_answer_is_told_and_their_number_has_a_bound(
     assert describe(OLD, RENAMED, REGISTRY)["more"] == 0
 
 
+def test_a_rule_whose_head_or_condition_changes_under_the_same_sentence_is_told() -> None:
+    for part, other in ("(principal, action in", "(principal is Party, action in"), ("when {", "when { true &&"):
+        text = OLD.policies["apis.cedar"].replace(part, other, 1)
+        found = describe(OLD, OLD.model_copy(update={"policies": OLD.policies | {"apis.cedar": text}}), REGISTRY)
+        assert [(rule["id"], rule["after"]) for rule in found["rules"]] == [("use-an-api", SAME_SENTENCE)]
+
+
 def test_of_an_answer_by_many_rules_the_beginning_is_told() -> None:
     many = "\n".join(OLD.policies["documents.cedar"].replace('@id("', f'@id("a-copy-{n}-') for n in range(3))
     more = OLD.model_copy(update={"policies": OLD.policies | {"copies.cedar": many}})
@@ -67,5 +75,6 @@ def test_of_an_answer_by_many_rules_the_beginning_is_told() -> None:
 
 def test_the_greatest_answer_is_one_that_an_operators_client_reads() -> None:
     cell = LONGEST_CELL * 5 + 2 * LONGEST_SAID  # of a question and its two answers, all in ASCII
-    assert MOST_ANSWERS * cell + MOST_PROBLEMS * LONGEST_PROBLEM * 4 < MAX_ANSWER
+    sentences = 2 * MAX_POLICY * 4
+    assert MOST_ANSWERS * cell + MOST_PROBLEMS * LONGEST_PROBLEM * 4 + sentences < MAX_ANSWER
     assert 2 * MAX_BYTES < MAX_ANSWER

@@ -27,7 +27,7 @@ class TheRegistry:
     journal: list[str] = field(default_factory=list)
     journal_full: bool = False
 
-    async def record(self, version: Version) -> None:
+    async def record(self, version: Version, _differing: object) -> None:
         """The journal of the authority, which is written before the registry hears of anything."""
         assert version.number not in self.taken
         if self.journal_full:

@@ -133,9 +133,10 @@ class RegistryChange(Shape):
     in force.  `in_force`: the policy authority states which version is, at its start, every 1,000 records, and when the
     registry refused a version."""
     target: SafeText
-    """Which party, user, session, token or version of the policies."""
+    """Which party, user, session, token or version of the policies; or which rule or answer that version changes."""
     cause: SafeText | None = None
-    """Why, as the operator or attestation says.  `keycloak: ` and why, if Keycloak changed it."""
+    """Why, as the operator or attestation says.  `keycloak: ` and why, if Keycloak changed it.  Of a rule or answer:
+    before and after."""
     peer: Peer | None = None
     """Attestation, if it reported the change."""
     principal: Caller | None = None

@@ -59,7 +59,7 @@ def show(
 def try_out(context: typer.Context, folder: Folder = None, *, _json: Json = False) -> None:
     """Have the policy authority test policies, which keeps nothing; exit with status 1 if they are unfit.
 
-    It tells which answers would be others than by the policies in force, and what is wrong.
+    It tells which rules and answers would be others than in the policies in force, and what is wrong.
     """
     content = _read(context, folder)
     answer = _at(context, lambda authority: authority.ask("POST", "/versions/test", content))

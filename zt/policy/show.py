@@ -34,15 +34,15 @@ def version(found: Found, files: Mapping[str, str]) -> str:
 
 
 def test_result(found: Found) -> Iterator[RenderableType]:
-    """Yield which answers differ from those in force; then whether the policies are fit, and why not."""
+    """Yield which rules and answers differ from those in force; then whether the policies are fit, and why not."""
     problems = found["problems"]
     if found["same"] and not problems:
         yield Text(f"These are the policies in force, version {found['active']}.", "green")
         return
     if problems and found["answers"] is None:
-        yield Text("Which answers change is known when the problems are corrected.", "yellow")
+        yield Text("Which rules and answers change is known when the problems are corrected.", "yellow")
     else:
-        yield from _answers(found)
+        yield from _changes(found)
     if not problems:
         yield Text("These policies are fit to be published.", "green")
         return
@@ -55,16 +55,19 @@ def test_result(found: Found) -> Iterator[RenderableType]:
 
 
 def activation(found: Found, changed: Found) -> Iterator[RenderableType]:
-    """Yield that a version is in force, and the answers that have changed."""
+    """Yield that a version is in force, and the rules and answers that have changed."""
     again = f" It has the text of version {found['of']}." if found["of"] else ""
     yield Text(f"Version {found['number']} is in force.{again}", "green")
-    yield from _answers(changed)
+    yield from _changes(changed)
 
 
-def _answers(found: Found) -> Iterator[RenderableType]:
+def _changes(found: Found) -> Iterator[RenderableType]:
     if (told := found["answers"]) is None:
-        yield Text("Which answers change is not known: a published version no longer fits the registry.", "yellow")
+        yield Text("What changes is not known: a published version no longer fits the registry.", "yellow")
         return
+    for rule in found["rules"]:
+        yield Text(f"The rule {rule['id']} changes:")
+        yield Text.assemble("  ", (rule["before"], "red"), "\n  -> ", (rule["after"], "green"))
     rows = [row for row in told if row["before"].partition(" ")[0] != row["after"].partition(" ")[0]]
     if not rows:
         yield Text("No answer in the decision table changes.")
