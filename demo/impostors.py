@@ -10,13 +10,12 @@ import httpx
 from a2a.types import AgentCard
 from starlette.types import Receive, Scope, Send
 
-from authorities.attestation.local.launch import Launch
 from demo.again import until_settled
 from demo.checks import Attempt
 from demo.intruder import Intruder, outcome
 from demo.ways import TASK
 from registration.run_lock import RunError
-from start.launches import settings
+from start.launches import launch_of, settings
 from start.system import HOST, System
 from start.waiting import wait_until_listening
 from zerotrust.adapters.agent_card import agent_card, sign_card
@@ -79,7 +78,7 @@ async def _relaunch(system: System, name: str) -> None:
     for one in system.authority.running:
         if one.launch.name == name:
             await one.end()
-    launch = Launch.from_registry(system.registry, name, settings(system, name))
+    launch = launch_of(system.registry, name, settings(system, name))
     await wait_until_listening(system, system.place(name), await system.authority.launch(launch))
 
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from inference.answer import Head, model_entry
 from inference.backends import Choice
 from inference.budget import Budgets, tokens
-from inference.chat import OPENAI, Conversation, unknown_model
+from inference.chat import OPENAI, Conversation
 from inference.settings import ModelSettings
 from zerotrust.context import current_principal
 from zerotrust.receipts.carried import MEMBER
@@ -25,7 +25,6 @@ from zerotrust.service import Service
 ROUTES: Routes = {
     ("POST", "/v1/chat/completions"): Scope("inference.run", max_body=MAX_CONVERSATION),
     ("GET", "/v1/models"): Scope("model.read"),
-    ("GET", "/v1/models/{name:path}"): Scope("model.read"),
     ("GET", "/health"): Public(),
 }
 MAX_SHOWN = 200
@@ -56,14 +55,6 @@ def create_app(service: Service) -> ASGIApp:
     async def models() -> dict[str, Any]:
         names = await choice.backend().models()
         return {"object": "list", "data": [model_entry(name) for name in names[:MAX_SHOWN]], MEMBER: ""}
-
-    @app.get("/v1/models/{name:path}")
-    async def model(name: str) -> dict[str, Any]:
-        backend = choice.backend()
-        offered = await backend.models()
-        if (found := backend.model(name)) not in offered:
-            raise unknown_model(name, "GET /v1/models lists the models.")
-        return model_entry(found)
 
     return service.guard(app, ROUTES, dialects=DIALECTS)
 

@@ -3,9 +3,10 @@
 import os
 from collections.abc import Callable, Mapping
 
-from authorities.attestation.local.launch import Launch
+from authorities.attestation.local.launch import Launch, LaunchError
 from registration.names import POLICIES
 from start.system import DEPLOYMENT, ROOT, System
+from zerotrust.registry.model import Registry
 
 INSIDER = ("lab/compromised_workload", "zerotrust")
 """The code of the compromised workload; see `lab/compromised_workload/main.py`."""
@@ -17,7 +18,7 @@ Parties = Callable[[System], Mapping[str, Launch]]
 def party_launches(system: System) -> dict[str, Launch]:
     """Return a launch for every party of the registry that runs measured code."""
     return {
-        system.place(name): Launch.from_registry(system.registry, name, settings(system, name))
+        system.place(name): launch_of(system.registry, name, settings(system, name))
         for name in system.registry.launched
     }
 
@@ -45,3 +46,11 @@ def insider_launch(system: System, name: str) -> Launch:
     """Return the launch of an intruder inside the workload `name`."""
     env = {"ZT_INSIDER_SOCKET": str(system.insider_socket(name))}
     return Launch(party_id=system.registry.id(name), name="insider", code=INSIDER, env=env)
+
+
+def launch_of(registry: Registry, name: str, env: Mapping[str, str]) -> Launch:
+    """Return the launch of a party that runs measured code, as in the registry.  Raises `LaunchError` for another."""
+    if name not in registry.launched:
+        raise LaunchError(f"{name}: not a party of the registry that is launched")
+    code, without = registry.parties[name].code, registry.parties[name].without
+    return Launch(party_id=registry.id(name), name=name, code=tuple(code), without=tuple(without), env=env)

@@ -6,9 +6,11 @@ again if it is missing, damaged or contradicts the log.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -24,6 +26,8 @@ from zerotrust.tlog.checkpoint import checkpoint_of
 from zerotrust.tlog.note import Note
 from zerotrust.tlog.proof import Proof
 from zerotrust.tlog.tree import InvalidLog
+
+T = TypeVar("T")
 
 MOST_FOUND = 1_000
 """Leaves that one search finds, the latest first; each of them is read again."""
@@ -65,19 +69,14 @@ class Index(Shielding):
 
         An index that cannot be used is made again.  If that fails, too, the log says so, and the next call tries again.
         """
-        failed = False
-        while True:
+        for purpose in "used", "made again":
             try:
-                async with self._turn:
-                    if await asyncio.to_thread(self._take_bundle, self._log.size):
-                        return
+                while not await self._in_turn(self._take_bundle, self._log.size):
+                    pass
+                return
             except _UNUSABLE as error:
-                log.warning("the index of the log cannot be %s: %s", "made again" if failed else "used", error)
-                if failed:
-                    return
-                failed = True
-                async with self._turn:
-                    await asyncio.to_thread(self._discard)
+                log.warning("the index of the log cannot be %s: %s", purpose, error)
+                await self._in_turn(self._discard)
 
     @shielded
     async def find(self, term: Term) -> list[int]:
@@ -86,12 +85,11 @@ class Index(Shielding):
         Raises `OSError` and `InvalidLog` if they cannot be read.
         """
         try:
-            return await self._search(term)
+            return await self._in_turn(self._query, term, self._log.size)
         except (DatabaseError, InvalidLog):
-            async with self._turn:
-                await asyncio.to_thread(self._discard)
+            await self._in_turn(self._discard)
             await self.follow()
-            return await self._search(term)
+            return await self._in_turn(self._query, term, self._log.size)
 
     async def record(self, service: str, number: int) -> bytes | None:
         """Return the line of a journal with this number, as the log has it, or None if it is not published."""
@@ -136,9 +134,9 @@ class Index(Shielding):
                 done = min(first + WIDTH, size)
             return done == size
 
-    async def _search(self, term: Term) -> list[int]:
+    async def _in_turn(self, work: Callable[..., T], *args: object) -> T:
         async with self._turn:
-            return await asyncio.to_thread(self._query, term, self._log.size)
+            return await asyncio.to_thread(work, *args)
 
     def _query(self, term: Term, size: int) -> list[int]:
         query = sa.select(_leaves.c.leaf).where(_leaves.c.kind == term.kind, _leaves.c.value == term.value)

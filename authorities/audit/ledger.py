@@ -36,7 +36,8 @@ class Ledger:
 
     def __init__(self, service: Service) -> None:
         self._service, self._published = service, asyncio.Event()
-        service.before_end = self._wait_until_quiet
+        # The last records come of the parties that end at the same time, or have just ended.
+        service.before_end = lambda: self.intake.wait_until_quiet()  # noqa: PLW0108 - it is made later
         self.log: Log
         self.index: Index
         self.intake: Intake
@@ -64,10 +65,6 @@ class Ledger:
             await self.index.close()
             await self.log.close()
             await outside.aclose()
-
-    async def _wait_until_quiet(self) -> None:
-        """Wait for the last records of the parties that end at the same time, or have just ended."""
-        await self.intake.wait_until_quiet()
 
     async def proof(self, of: str, number: int, since: int) -> InLog | None:
         """Return the proof for a record of the journal `of`, and how the log grew; None if it is not published.

@@ -11,6 +11,7 @@ from authorities.attestation.local.launch import Launch
 from authorities.attestation.spiffe.svid_issuer import own_svid
 from authorities.registry import nodes
 from authorities.registry.reasons import RegistryReason
+from start.launches import launch_of
 from tests.support.attack import DOORS, REGISTRY, Attempt, Target, Tried, Tries, attack
 from tests.support.attack_launch import Machine, machine
 from tests.support.attack_registry import Registered, spiffe_id, with_registry
@@ -180,5 +181,5 @@ async def test_a_key_where_it_could_be_taken(target: Machine) -> Tries:
     yield in_environment.stopped_by("no code puts a key there")
 
     path = target.place / "second.sock"
-    twin = Launch.from_registry(target.registry, "agent/reader", {"ZT_PROBE": str(path)})
+    twin = launch_of(target.registry, "agent/reader", {"ZT_PROBE": str(path)})
     yield (await target.launched(twin, "runs already")).stopped_by("launched-once")

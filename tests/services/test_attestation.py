@@ -27,12 +27,13 @@ from spiffe._proto import workload_pb2 as pb
 
 from authorities.attestation.local import launch as launch_module
 from authorities.attestation.local.environment import Environment
-from authorities.attestation.local.launch import Launch, Launcher, LaunchError, Places
+from authorities.attestation.local.launch import Launcher, LaunchError, Places
 from authorities.attestation.local.stage import Stage
 from authorities.attestation.process import peers as process
 from authorities.attestation.process.closed import Interpreter
 from authorities.attestation.spiffe import workload_api
 from authorities.attestation.spiffe.bounded_server import MOST_CONNECTIONS
+from start.launches import launch_of
 from tests.support.ca import ATTESTATION_PARTY
 from tests.support.launched import (
     FETCH,
@@ -198,13 +199,13 @@ async def test_what_was_not_measured_cannot_be_imported(probe: Probe, site: Site
 @pytest.mark.parametrize("name", ["LD_PRELOAD", "PYTHONPATH", "SPIFFE_ENDPOINT_SOCKET", "ZT_A=B", ""])
 def test_a_launch_can_set_no_variables_but_those_of_this_project(site: Site, name: str) -> None:
     with pytest.raises(LaunchError, match=r"only ZT_\*"):
-        Launch.from_registry(site.registry, "agent/reader", {name: "value"})
+        launch_of(site.registry, "agent/reader", {name: "value"})
 
 
 @pytest.mark.parametrize("name", ["walkthrough", ATTESTATION_PARTY, "nobody"])
 def test_only_workloads_of_the_registry_are_launched_by_name(site: Site, name: str) -> None:
     with pytest.raises(LaunchError, match="not a party of the registry that is launched"):
-        Launch.from_registry(site.registry, name, {})
+        launch_of(site.registry, name, {})
 
 
 SPY = """

@@ -7,7 +7,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from authorities.attestation.local.launch import Launch
+from start.launches import launch_of
 from tests.support.launched import Authority
 from zerotrust.authority.files.lock import load_lock
 from zerotrust.authority.files.snapshot_files import load_registry
@@ -17,7 +17,7 @@ async def main(root: Path, run_dir: Path, probe: Path) -> None:
     """Serve until killed."""
     registry, lock = load_registry(root / "registry.yaml"), load_lock(root / "registry.lock")
     async with Authority(registry, lock, root, run_dir) as authority:
-        launched = await authority.launch(Launch.from_registry(registry, "agent/reader", {"ZT_PROBE": str(probe)}))
+        launched = await authority.launch(launch_of(registry, "agent/reader", {"ZT_PROBE": str(probe)}))
         print(launched.process.pid, flush=True)
         await asyncio.Event().wait()
 

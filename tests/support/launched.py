@@ -15,11 +15,12 @@ import pytest
 import yaml
 
 from authorities.attestation.local import authority as module
-from authorities.attestation.local.launch import Launch, Launched
+from authorities.attestation.local.launch import Launched
 from authorities.attestation.spiffe.svid_issuer import Issuer
 from authorities.attestation.verifier.measure import digest_of
 from registration.approval import approved_files
 from registration.derive import as_text
+from start.launches import launch_of
 from tests.support.ca import ATTESTATION_PARTY
 from tests.support.waiting import until
 from zerotrust.authority.files.deployment import load_deployment
@@ -152,7 +153,7 @@ class Probe:
 
 async def launch_probe(authority: Authority, registry: Registry, place: Path, *, party: str = "agent/reader") -> Probe:
     path = place / f"{party.replace('/', '-')}.sock"
-    launch = Launch.from_registry(registry, party, {"ZT_PROBE": str(path)})
+    launch = launch_of(registry, party, {"ZT_PROBE": str(path)})
     return Probe(await authority.launch(launch), path)
 
 

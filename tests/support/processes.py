@@ -9,10 +9,9 @@ from pathlib import Path
 
 import uvicorn
 
-from authorities.attestation.local.launch import Launch
 from registration.derive import as_text
 from registration.names import POLICIES
-from start.launches import settings
+from start.launches import launch_of, settings
 from start.system import ROOT, System
 from start.waiting import wait_until_listening
 from testkit.issuer import metadata
@@ -96,7 +95,7 @@ async def launched(
         }
         names = REGISTRY_PARTY, policy, registry.authorities.audit, *parties
         processes = [
-            await authority.launch(Launch.from_registry(registry, name, settings(system, name) | own.get(name, {})))
+            await authority.launch(launch_of(registry, name, settings(system, name) | own.get(name, {})))
             for name in names
         ]
         reporting = asyncio.create_task(authority.report(system.place(REGISTRY_PARTY), REGISTRY_PARTY))

@@ -16,7 +16,6 @@ import pytest
 import pytest_asyncio
 from keycloak import KeycloakDeleteError
 
-from authorities.attestation.local.launch import Launch
 from demo.intruder import INSIDERS
 from lab.bench.variants import launch_folders
 from lab.realm import LAB_SCRIPT
@@ -28,7 +27,7 @@ from start.earlier_runs import forget
 from start.everything import running
 from start.keycloak.options import URL
 from start.keycloak.server import Keycloak
-from start.launches import settings
+from start.launches import launch_of, settings
 from start.system import ROOT, System
 from start.waiting import wait_until_listening
 from testkit.browser import REDIRECT, sign_in
@@ -126,7 +125,7 @@ async def relaunched(system: System, name: str) -> None:
     for one in system.authority.running:
         if one.launch.name == name:
             await one.end()
-    launch = Launch.from_registry(system.registry, name, settings(system, name))
+    launch = launch_of(system.registry, name, settings(system, name))
     await wait_until_listening(system, system.place(name), await system.authority.launch(launch))
 
 

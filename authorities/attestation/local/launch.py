@@ -9,7 +9,6 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
 from authorities.attestation.local.environment import Environment, unfit_message
 from authorities.attestation.local.installed import NEXT_STEP
@@ -21,7 +20,6 @@ from authorities.attestation.verifier.drift import Log
 from authorities.attestation.verifier.measure import BYTECODE_CACHES, Files, MeasureError, digest_of, format_paths
 from authorities.attestation.verifier.target import Code, Copy, SmallRoot, Target
 from zerotrust.authority.files.lock import Lock, changes
-from zerotrust.registry.model import Registry
 
 SECONDS_TO_END = 5
 
@@ -56,17 +54,6 @@ class Launch:
     @property
     def file_name(self) -> str:
         return self.name.replace("/", "-")
-
-    @classmethod
-    def from_registry(cls, registry: Registry, name: str, env: Mapping[str, str]) -> Self:
-        """Return the launch of a party that runs measured code, as in the registry.
-
-        Raises `LaunchError` for any other name.
-        """
-        if name not in registry.launched:
-            raise LaunchError(f"{name}: not a party of the registry that is launched")
-        code, without = registry.parties[name].code, registry.parties[name].without
-        return cls(party_id=registry.id(name), name=name, code=tuple(code), without=tuple(without), env=env)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -137,7 +124,9 @@ class Launcher:
         Call it in the event loop's own thread: the kernel ends a child when the *thread* that made it ends.
         Raises `LaunchError`.
         """
-        self._check_free(launch)
+        for other in self._table.values():
+            if (other.launch.name, other.launch.party_id) == (launch.name, launch.party_id):  # control: launched-once
+                raise LaunchError(f"{launch.name}: runs already, as process {other.process.pid}")
         places, prefix = self._places, f"{launch.file_name}-"
         try:
             stage = Stage.build(places.root, launch.code, launch.without, parent=places.stages, prefix=prefix)
@@ -159,11 +148,6 @@ class Launcher:
         code = {"folders": launch.code, "without": launch.without, "code": digest_of(stage.code)}
         self._log("launched", party=launch.party_id, pid=process.pid, **code, environment=self._environment.digest)
         return launched
-
-    def _check_free(self, launch: Launch) -> None:
-        for other in self._table.values():
-            if (other.launch.name, other.launch.party_id) == (launch.name, launch.party_id):  # control: launched-once
-                raise LaunchError(f"{launch.name}: runs already, as process {other.process.pid}")
 
     def _check_approved(self, launch: Launch, stage: Stage) -> None:
         if self._environment.changed:

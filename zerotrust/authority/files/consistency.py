@@ -8,9 +8,10 @@ from zerotrust.registry.model import OPERATORS, Registry
 
 def problems(registry: Registry) -> list[str]:
     """Return what is wrong with a registry, each with its key in the file."""
+    operators = f"departments: {OPERATORS} is the group of operators, and cannot be a department"
     return [
         *_authority_problems(registry),
-        *_department_problems(registry),
+        *([operators] if OPERATORS in registry.departments else []),
         *_scope_problems(registry),
         *_party_problems(registry),
         *_outside_problems(registry),
@@ -30,14 +31,6 @@ def _authority_problems(registry: Registry) -> list[str]:
     if not registry.serves(policy) or policy == own:  # control: registry-writes-no-policy
         found.append(f"authorities.policy: {policy!r} is not a resource server other than the registry")
     return found
-
-
-def _department_problems(registry: Registry) -> list[str]:
-    return (
-        [f"departments: {OPERATORS} is the group of operators, and cannot be a department"]
-        if OPERATORS in registry.departments
-        else []
-    )
 
 
 def _scope_problems(registry: Registry) -> list[str]:
