@@ -24,25 +24,18 @@ Publish = Callable[[Version], Awaitable[None]]
 
 It raises `Denied`: with a status below 500 if the registry refuses it, otherwise if the registry does not answer."""
 
-State = Callable[[Version], Awaitable[object]]
-"""Records a version; returns when that is on the disk.  Raises `Denied`."""
-
-Record = Callable[[Version, Mapping[str, Any]], Awaitable[object]]
-"""Records a version, and how it differs from the one before; otherwise as `State`."""
+Record = Callable[[Version, Mapping[str, Any] | None], Awaitable[object]]
+"""Records that an operator puts a version into force, and how it differs from the one before; with None, that it is in
+force, and no newer one.  Returns when that is on the disk.  Raises `Denied`."""
 
 
 class PolicyActivation(Shielding):
     """Tests policies, activates them, and rolls them back."""
 
-    def __init__(
-        self, versions: Versions, publish: Publish, registry: Callable[[], Registry], record: Record, state: State
-    ) -> None:
-        """`registry` returns the one in force; `record` records that an operator puts a version into force; `state`
-        records that the version is in force, and no newer one.
-        """
+    def __init__(self, versions: Versions, publish: Publish, registry: Callable[[], Registry], record: Record) -> None:
+        """`registry` returns the one in force."""
         super().__init__()
         self.versions, self._publish, self._registry, self._record = versions, publish, registry, record
-        self._state = state
         self._turn = asyncio.Lock()
 
     async def test(self, content: Content) -> dict[str, Any]:
@@ -88,7 +81,7 @@ class PolicyActivation(Shielding):
     async def state(self) -> None:
         """Record which version is in force.  Raises `Denied`."""
         async with self._turn:  # otherwise the record could come after that of a newer one
-            await self._state(self.versions.active)
+            await self._record(self.versions.active, None)
 
     async def _publish_version(self, version: Version, before: Version) -> None:
         await asyncio.to_thread(self.versions.use, version)
@@ -98,7 +91,7 @@ class PolicyActivation(Shielding):
             if refusal.status >= 500:
                 advice = f"Version {version.number} is kept, and comes into force as soon as the registry takes it."
                 raise Denied(refusal.reason, refusal.detail, advice=advice) from refusal
-            await self._state(before)
+            await self._record(before, None)
             await asyncio.to_thread(self.versions.use, before)  # control: refused-version-withdrawn
             raise
 

@@ -19,9 +19,7 @@ from authorities.policy.operators import ROUTES as OF_OPERATORS
 from authorities.policy.operators import add_operator_routes, changes
 from authorities.policy.pdp import PointInForce
 from authorities.policy.publisher import Publisher
-from authorities.policy.startup import target_of
 from authorities.policy.versions import Version, Versions
-from zerotrust.audit.event_types import RegistryChange
 from zerotrust.decision import Denied
 from zerotrust.routes import Public, Routes
 from zerotrust.service import Service
@@ -47,7 +45,7 @@ def create_app(service: Service, versions: Versions, on_renewal: Callable[[Calla
                 stated = service.journal.link.records
         return versions.active
 
-    async def record(version: Version, differing: Mapping[str, Any]) -> None:
+    async def record(version: Version, differing: Mapping[str, Any] | None) -> None:
         for one in changes(version, differing):
             await service.recorder.write(one)
 
@@ -59,13 +57,7 @@ def create_app(service: Service, versions: Versions, on_renewal: Callable[[Calla
         clock=service.clock,
     )
     on_renewal(publisher.renew)
-    office = PolicyActivation(
-        versions,
-        publisher.publish,
-        lambda: service.registry,
-        record,
-        lambda version: service.recorder.write(RegistryChange(action="in_force", target=target_of(version))),
-    )
+    office = PolicyActivation(versions, publisher.publish, lambda: service.registry, record)
 
     @asynccontextmanager
     async def publishing() -> AsyncIterator[None]:

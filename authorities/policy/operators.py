@@ -111,11 +111,14 @@ def add_operator_routes(app: FastAPI, office: PolicyActivation, inquiries: Inqui
         }
 
 
-def changes(version: Version, differing: Mapping[str, Any]) -> Iterator[RegistryChange]:
+def changes(version: Version, differing: Mapping[str, Any] | None) -> Iterator[RegistryChange]:
     """Yield an event for each rule and answer that changes, then that the current operator puts the version into force.
 
-    `differing`: what `differences.describe` returns.
+    `differing`: what `differences.describe` returns; None: the version is in force, and nobody changes anything.
     """
+    if differing is None:
+        yield RegistryChange(action="in_force", target=target_of(version))
+        return
     action: Action = "rollback" if version.of else "activate"
     told = [(f"rule {one['id']}", one) for one in differing["rules"]]
     told += [("{user}, through {through}: {does} {at}".format(**one), one) for one in differing["answers"] or ()]

@@ -207,7 +207,7 @@ async def test_policies_that_the_registry_has_refused_stay_in_force_at_their_aut
     versions = versions_of(target)
     active, office = (
         versions.active,
-        PolicyActivation(versions, refuses, lambda: target.system.registry, recorded, recorded),
+        PolicyActivation(versions, refuses, lambda: target.system.registry, recorded),
     )
     try:
         await office.activate(stricter(active.content), by="olga", why="trial")

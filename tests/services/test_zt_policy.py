@@ -77,12 +77,12 @@ class Authority:
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     versions = versions_in(tmp_path / "versions", content_of(POLICIES))
-    written, taken, state = list[event_types.RegistryChange](), AsyncMock(), AsyncMock()
+    written = list[event_types.RegistryChange]()
 
     async def record(*activated: Any) -> None:
         written.extend(changes(*activated))
 
-    office = PolicyActivation(versions, taken, lambda: REGISTRY, record, state)
+    office = PolicyActivation(versions, AsyncMock(), lambda: REGISTRY, record)
     return Authority(office, written)
 
 

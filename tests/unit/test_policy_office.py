@@ -27,15 +27,15 @@ class TheRegistry:
     journal: list[str] = field(default_factory=list)
     journal_full: bool = False
 
-    async def record(self, version: Version, _differing: object) -> None:
+    async def record(self, version: Version, differing: object) -> None:
         """The journal of the authority, which is written before the registry hears of anything."""
+        if differing is None:
+            self.journal.append(f"in force: {version.name}")
+            return
         assert version.number not in self.taken
         if self.journal_full:
             raise Denied(Reason.JOURNAL_UNAVAILABLE, "no space")
         self.journal.append(version.name)
-
-    async def state(self, version: Version) -> None:
-        self.journal.append(f"in force: {version.name}")
 
     async def __call__(self, version: Version) -> None:
         if self.before:
@@ -52,7 +52,7 @@ def there() -> TheRegistry:
 
 @pytest.fixture
 def office(tmp_path: Path, there: TheRegistry) -> PolicyActivation:
-    return PolicyActivation(versions_in(tmp_path, CONTENT), there, lambda: REGISTRY, there.record, there.state)
+    return PolicyActivation(versions_in(tmp_path, CONTENT), there, lambda: REGISTRY, there.record)
 
 
 async def denied(attempt: Awaitable[object]) -> Denied:
