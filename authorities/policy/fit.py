@@ -63,7 +63,6 @@ def problems(content: Content, registry: Registry, operators: Collection[str] = 
     return [
         *of_schema(document.cedar_schema),
         *of_rules(rules, registry),
-        *of_calls(engine, registry),
         *of_operators(
             engine, registry, {*operators, *(row.who.subject for row in table if OPERATORS in row.who.groups)}
         ),
@@ -166,17 +165,6 @@ def of_coverage(
             alone = policy_of(document.model_copy(update={"policies": text}), registry)
             if not any(not row.allowed and row.ask(alone) for row in table):  # control: action-has-a-no
                 yield f"{rule.place}: {FILE} has no row with no for {action!r}: add a question that stays refused"
-
-
-def of_calls(engine: CedarPolicy, registry: Registry) -> Iterator[str]:
-    """Yield a problem if the policies refuse every call that the registry allows: then no operator could undo that."""
-    groups = {registry.departments[0], OPERATORS}
-    if not any(
-        engine.decide(caller(registry.id(name), actors=actors, scopes={scope}, groups=groups), scope, registry.id(at))
-        for name, scope, at in calls(registry)
-        for actors in ((), (registry.id(name),))
-    ):
-        yield "every call that the registry allows is refused"
 
 
 def of_operators(engine: CedarPolicy, registry: Registry, known: Collection[str] = ()) -> Iterator[str]:

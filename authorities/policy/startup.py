@@ -55,7 +55,7 @@ def begin(versions: Versions, registry: Registry) -> None:
     """
     active = versions.active
     why = active.why
-    if versions.begun:
+    if versions.version(active.number):
         problems = fit.problems(active.content, registry, versions.operators)  # control: kept-version-tested
         if not problems:
             return

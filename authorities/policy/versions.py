@@ -157,11 +157,6 @@ class Versions:
                 )
             self.active = self._next(content, by=None, why=f"the rules of {lost.name}, which is damaged or missing")
 
-    @property
-    def begun(self) -> bool:
-        """Whether the version in force is kept."""
-        return self.active.number in self._all
-
     def all(self) -> list[Version]:
         """Return all versions, the newest first."""
         return [self._all[number] for number in sorted(self._all, reverse=True)]
@@ -172,6 +167,7 @@ class Versions:
         return frozenset(one.by for one in self._all.values() if one.by)
 
     def version(self, number: int) -> Version | None:
+        """Return a version if it is kept: the one in force is not yet, if it comes from `first`."""
         return self._all.get(number)
 
     def add(self, content: Content, *, by: str | None, why: str, of: int | None = None) -> Version:

@@ -53,7 +53,7 @@ def versions_in(folder: Path, first: Content) -> Versions:
     newest = max(folder.glob("*.json"), default=None)
     recorded = on_record(Version.model_validate_json(newest.read_bytes())) if newest else OnRecord()
     versions = Versions(folder, lambda: first, recorded)
-    if not versions.begun:
+    if not versions.all():
         versions.use(versions.add(first, by=None, why=FIRST_WHY))
     return versions
 

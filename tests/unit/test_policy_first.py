@@ -59,7 +59,7 @@ def test_the_rules_of_a_version_that_is_gone_are_in_force_again_under_a_further_
 
     kept = started(tmp_path, CONTENT, on_record(gone))
 
-    assert (kept.active.number, kept.active.digest, kept.begun) == (2, gone.digest, True)
+    assert (kept.active.number, kept.active.digest, kept.version(2)) == (2, gone.digest, kept.active)
 
 
 async def test_what_a_journal_has_on_record_and_that_it_is_whole(tmp_path: Path) -> None:

@@ -101,14 +101,6 @@ def test_a_table_of_one_answer_proves_nothing(only: bool) -> None:
     assert [*fit.of_table(policy_of(POLICY, REGISTRY), [])] == ["decisions.md needs rows with yes and rows with no"]
 
 
-def test_policies_that_refuse_every_call() -> None:
-    refused = "every call that the registry allows is refused"
-
-    assert refused in problems(GOOD)
-    assert [*fit.of_calls(policy_of(POLICY.model_copy(update={"policies": ""}), REGISTRY), REGISTRY)] == [refused]
-    assert [*fit.of_calls(policy_of(POLICY, REGISTRY), REGISTRY)] == []
-
-
 RULE = f'@id("more")\n{SENTENCE}\npermit (principal, action %s, resource)\n'
 ADMIN, REPLACE = '== Action::"registry.admin"', '== Action::"document.replace"'
 FOR_ADMIN = ["more: registry.admin is for people: it needs the condition `!context.delegated`"]

@@ -90,7 +90,7 @@ def test_a_start_ends_if_the_version_on_record_is_not_there(tmp_path: Path, spoi
         Versions(tmp_path, lambda: OTHER, on_record(second))
 
     kept = Versions(tmp_path, lambda: FIRST, on_record(second))
-    assert (kept.active.number, kept.active.content, kept.begun) == (3, FIRST, False)
+    assert (kept.active.number, kept.active.content, kept.version(3)) == (3, FIRST, None)
     assert kept.active.why == "the rules of 000002.json, which is damaged or missing"
 
 
