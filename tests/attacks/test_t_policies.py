@@ -93,14 +93,15 @@ async def test_policies_that_outlive_the_certificate_that_signed_them(target: Ta
 @attack(355)
 async def test_policies_of_which_nothing_was_heard_any_more(target: Target) -> Tries:
     """Whoever is between a service and the policy authority holds back a stricter version, and nothing else."""
-    snapshot, ends = target.system.snapshot, svid_of(POLICY_AUTHORITY).not_after
+    snapshot = target.system.snapshot
     feed = following(snapshot)
     for party in ("orchestrator", "agent/reader"):
         policy = engine_for(feed.policy, snapshot, feed)
         assert isinstance(policy, PolicyInForce)
         policy._clock = target.clock
         target.system.services[party].use(snapshot, policy)
-    target.clock.now = ends
+    assert feed.policy
+    target.clock.now = feed.policy.until
     for party in ("orchestrator", "agent/reader"):
         yield await target.send(party, target.token(party))
 
