@@ -74,7 +74,6 @@ FOR_CALLS = "required with may_call, and only with it"
 FOR_CHAINS = "required with starts_chains, and only with it"
 UNSERVED = "{} is not a resource server"
 ONE = "one party with starts_chains, because a token has one audience"
-OTHER = f"{UNSERVED} other than the registry"
 UNCALLED = "{} cannot be called by this party"
 CONSOLE = "https://console.example/"
 TOKENS = "outside:llamastack:takes_tokens"
@@ -91,8 +90,7 @@ HERE: dict[str, tuple[str, Any, str]] = {
     "an audit log by nobody": ("authorities:audit", "authority/nobody", UNLISTENING),
     "an audit log that nobody launches": ("authorities:audit", "authority/attestation", UNLISTENING),
     "an audit log that tokens are issued for": ("authorities:audit", "inference", UNLISTENING),
-    "policies by nobody": ("authorities:policy", "authority/nobody", OTHER),
-    "policies that the registry writes": ("authorities:policy", "authority/registry", OTHER),
+    "policies by nobody": ("authorities:policy", "authority/nobody", UNSERVED),
     "no audit log": ("authorities:audit", GONE, "Field required"),
     "no department": ("departments", [], ""),
     "operators as a department": ("departments", ["/operators"], "/operators is the group of operators, and cannot be"),
@@ -129,6 +127,7 @@ HERE: dict[str, tuple[str, Any, str]] = {
 
 # The same, where the key that is named is another one, or a part of this one.
 ELSEWHERE: dict[str, tuple[str, Any, str]] = {
+    "policies that the registry writes": ("authorities:policy", "authority/registry", "authorities: policy: 'author"),
     "a department that is no top-level group": ("departments", ["/engineering/interns"], "departments"),
     "a department of a long name": ("departments", ["/" + "x" * 64], "departments.0: String should have at most"),
     "a call that no scope could open": (READER + "delegates", ["tool.read"], "may_call: 'inference' serves none of"),

@@ -3,10 +3,10 @@
 An invalid file is refused as a whole, with file, key and reason.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from zerotrust.revocation_list import LONGEST_LIFE
 from zerotrust.spiffe.svid import LONGEST_JWT_SVID, LONGEST_X509_SVID
@@ -139,6 +139,13 @@ class Authorities(Entry):
     """Takes every party's journal, and publishes all records in one log.  No token is issued for it."""
     policy: Name
     """Signs the policies that all services decide by; operators change them there."""
+
+    @model_validator(mode="after")
+    def _divided(self) -> Self:
+        """Every party checks this: a registry that was taken over must not write policies as well."""
+        if self.policy == self.registry:  # control: registry-writes-no-policy
+            raise ValueError(f"policy: {self.policy!r} is the registry")
+        return self
 
 
 class Registry(Entry):
