@@ -9,18 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from authorities.policy.decisions import FILE, read_rows
-from authzen.client import AuthZEN
 from demo.intruder import Intruder, User, outcome
 from start.system import ROOT, System
 from tests.support.differences import edit, edits
 from tests.support.real_tasks import task, versions
 from tests.support.records import records
-from zerotrust.decision import Resource
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
-READER, POLICY_AUTHORITY = "agent/reader", "authority/policy"
+POLICY_AUTHORITY = "authority/policy"
 
 
 @pytest.fixture
@@ -85,23 +82,6 @@ async def test_why_a_task_was_refused_something_is_explained_in_words(
     assert told.count("use-an-api: For a user of a department, a party may call an API") == 1
     assert "No rule permits it. Nearest: read-own-department, but the document is not in a department of the" in told
     assert told.index(" no ") < told.index(" yes ")
-
-
-async def test_the_policy_authority_answers_a_workload_as_the_services_decide(
-    system: System, intruder: Intruder
-) -> None:
-    """Every seventh row of the decision table by AuthZEN, over mutual TLS; all of them are asked in process."""
-    table = read_rows((ROOT / "policies" / FILE).read_text(), system.registry)
-    pdp = AuthZEN(await intruder.client(READER), system.address(POLICY_AUTHORITY))
-    asked = [row for row in table if isinstance(row.at, Resource)][::7]
-    assert len(asked) > 10
-    named = set()
-    for row in asked:
-        assert isinstance(row.at, Resource)
-        decision = await pdp.decide_on(row.who, row.action, row.at)
-        assert not row.differs(decision), row
-        named.add(decision.policy)
-    assert named == await versions(system)
 
 
 async def decided_by(system: System, number: int) -> None:

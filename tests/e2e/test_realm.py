@@ -204,8 +204,6 @@ async def test_a_dead_token_is_not_active(realm: Realm, story: dict[str, str]) -
 @pytest.mark.parametrize(
     ("party", "of", "scope", "error"),
     [
-        ("orchestrator", "T0", "llama.chat", "invalid_request"),
-        ("agent/reader", "T1", "llama.chat", "invalid_request"),
         ("agent/writer", "T1w", "llama.chat", "invalid_request"),
         ("agent/reader", "T3", "llama.chat", "invalid_request"),  # its own: Keycloak lets it try
         ("inference", "T0", "llama.chat", "access_denied"),

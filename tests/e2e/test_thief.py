@@ -39,8 +39,3 @@ async def test_a_probe_tells_the_first_answer_of_each_service_and_when_it_change
     assert sorted(one["service"] for one in answers) == sorted(EVERYWHERE)
     assert not any(one["refused"] for one in answers)
     assert all(began["mono"] < one["mono"] < end["mono"] for one in answers)
-
-
-async def test_an_unknown_order_is_not_carried_out(thief: Thief) -> None:
-    with pytest.raises(Exception, match="thief_unavailable"):
-        await thief.use("another way", "alice")
