@@ -47,7 +47,7 @@ SOURCES = {
     _module(file): file for folder in LIBRARY for file in sorted(folder.rglob("*.py")) if file.stem != "__init__"
 }
 TESTS = {
-    "standalone.any_issuer": "services/test_any_issuer attacks/test_x_services",
+    "standalone.any_issuer": "services/test_any_issuer attacks/test_x_services attacks/test_rungs",
     "standalone.bound_service": "services/test_bound_service attacks/test_x_services",
     "authority.names": "unit/test_console services/test_console",
     "authority.visible": "unit/test_terminal unit/test_policy_unread",
