@@ -66,7 +66,7 @@ const strictBase64 = (text) => (btoa(atob(text)) === text ? fromBase64(text) : f
 
 /** Return the canonical form of a JSON value (RFC 8785).  The names here are ASCII. */
 export function canonical(value) {
-  if (value === null || typeof value !== "object") return JSON.stringify(value);
+  if (Object(value) !== value) return JSON.stringify(value); // no object, and no array
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
   const members = Object.keys(value).sort().map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`);
   return `{${members.join(",")}}`;
@@ -229,11 +229,11 @@ function extensionsOf(element) {
     if (name) found[name] = elements(parts.at(-1).content)[0].content;
   }
   const {constraints = [], usage = [], names = [], usages} = found;
-  const [authority, length] = elements(constraints);
+  const [authority = {whole: []}, length] = elements(constraints);
   const isClient = !usages || elements(usages).some(({whole}) => hex(whole) === CLIENT_AUTHENTICATION);
   return {
-    certifies: authority !== undefined && hex(authority.whole) === TRUE && (usage[1] & 0x04) !== 0,
-    isAuthority: authority !== undefined,
+    certifies: hex(authority.whole) === TRUE && (usage[1] & 0x04) !== 0,
+    isAuthority: authority.whole.length > 0,
     pathLength: length ? length.content.reduce((sum, byte) => sum * 256 + byte, 0) : Infinity,
     signs: (usage[1] & 0x80) !== 0 && isClient,
     uris: elements(names).flatMap(({tag, content}) => (tag === URI ? [textOf(content)] : [])),
@@ -312,7 +312,7 @@ async function checkProof(evidence, policyText) {
     if (last === 0) fail("the inclusion proof is too long"); // RFC 9162 section 2.1.3.2
     const isRight = here % 2 === 1 || here === last;
     found = await digestOf(isRight ? joined([1], hash, found) : joined([1], found, hash));
-    while (isRight && here > 0 && here % 2 === 0) [here, last] = [here / 2, Math.floor(last / 2)];
+    if (isRight) while (here % 2 === 0) [here, last] = [here / 2, Math.floor(last / 2)];
     [here, last] = [Math.floor(here / 2), Math.floor(last / 2)];
   }
   if (last !== 0 || hex(found) !== root) fail("the entry is not in the tree of this root");

@@ -8,6 +8,7 @@ import datetime as dt
 import json
 import os
 import random
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -19,6 +20,7 @@ from unittest.mock import patch
 import jwt
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -75,7 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_sessionfinish() -> None:
     """Write the cases of these tests, and those that no test has."""
-    for run in [*_certificates(), *_headers(), *spellings(), *_policies(), *_logs(), *_forms(), *_sizes()]:
+    for run in [*_certificates(), *headers(), *spellings(), *_policies(), *_logs(), *_forms(), *_sizes()]:
         with suppress(Unproven):
             run()
     Path(os.environ[FILE]).write_text(json.dumps([*_noted, *_flips(), *_policy_texts()]))
@@ -183,7 +185,7 @@ def _with_model(svid: Svid, authorities: list[Any]) -> None:
     task.verified(authorities=authorities)
 
 
-def _headers() -> Iterator[Callable[[], object]]:
+def headers() -> Iterator[Callable[[], object]]:
     """The model's header has its certificate in another form."""
     task = Task()
     good, svid = task.receipts()[2], task.svid(task.model)
@@ -194,15 +196,27 @@ def _headers() -> Iterator[Callable[[], object]]:
         b"\x30\x82" + (len(der) - 3).to_bytes(2, "big") + der[4:],  # a length beyond the end
         der + b"\x05\x00",
         signed + ECDSA_WITH_SHA256[:-1] + b"\x03" + signature,  # SHA-384, where nobody has signed it
+        _sequence(signed[4:], ECDSA_WITH_SHA256, b"\x03\x81", signature[1:]),  # a short length in the form of long ones
     ]
+    old = svid.certificate.tbs_certificate_bytes.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01")
+    bits = b"\x00" + the_ca().key.sign(old, ECDSA(SHA256()))
+    algorithm = b"\x30\x0a\x06\x08" + ECDSA_WITH_SHA256
+    other.append(_sequence(old, algorithm, b"\x03", bytes([len(bits)]), bits))  # of version 2
     entry, *entries = [base64.b64encode(one).decode() for one in (der, *other)]
     forms: list[Any] = [[entry], [], entry, [5], [entry[:4] + "\n" + entry[4:]], [entry] * 5]
     forms += [[one] for one in entries]
     payload = base64.urlsafe_b64decode(good.split(".")[1] + "==")
-    for x5c in forms:
+    half = re.sub(rb'"policy":"[^"]*"', rb'"policy":"\\ud800"', payload)  # of a character
+    for x5c, payload in [*((one, payload) for one in forms), ([entry], half)]:
         again, headers = Task(), {"typ": KIND, "x5c": x5c}
         again.model.signed = jwt.PyJWS().encode(payload, svid.key, "ES256", headers=headers, sort_headers=True)
         yield again.verified
+
+
+def _sequence(*parts: bytes) -> bytes:
+    """A sequence in DER of 256 bytes or more."""
+    content = b"".join(parts)
+    return b"\x30\x82" + len(content).to_bytes(2, "big") + content
 
 
 def spellings() -> Iterator[Callable[[], object]]:
@@ -241,6 +255,12 @@ def _policies() -> Iterator[Callable[[], object]]:
     witnesses = f"witness registry {task.witness.public}\nwitness other {witness('other').public}\n"
     yield partial(task.verified, policy=policy(f"log {foreign}\n{witnesses}quorum registry"))
     yield partial(task.verified, policy=policy(f"log {task.keys.public}\n{witnesses}quorum other"))
+    answer, (entry, proof) = task.answer(), task.evidence()
+    other, note = Keys("other.example/log", ED25519), task.log.note(task.witness, at=task.seen)
+    signed = sign_checkpoint(task.log.checkpoint, other.public, other.private).signatures[0]
+    evidence = Evidence(entry, replace(proof, checkpoint=replace(note, signatures=(signed, note.signatures[1]))))
+    known = policy(f"log {other.public}\n{witnesses}quorum registry")  # under its own name, for the origin of ours
+    yield partial(task.verified, answer, policy=known, evidence=evidence)
 
 
 def _believed(task: Task) -> dict[str, Any]:
@@ -258,7 +278,7 @@ def _policy_texts() -> Iterator[Case]:
     for text in (
         *(f"{log}{both}{line}\n" for line in ("quorum other", "group g any registry other\nquorum g")),
         f"# ours\n\n{log}witness registry {key} https://registry.example\nquorum registry\n",
-        f"{log}{both}quorum registry\nquorum other\n",
+        f"{log}{both}quorum other\nquorum registry\n",
         f"{log}{both}quorum registry\nunknown line\n",
         f"{log}{both}quorum none\n",
         f"{log}witness registry {task.keys.public}\nquorum registry\n",
@@ -369,7 +389,11 @@ def _sizes() -> Iterator[Callable[[], object]]:
     first, *rest = task.receipts()
     for many in (256, 257):
         yield partial(task.verified, task.answer([first, *rest, *[first] * (many - 4)]))
+    yield partial(task.verified, task.answer([first, *rest, *["a.b.c"] * 253]))
     yield partial(task.verified, task.answer()[:-1] + b',"receipts":"a.b.c"}')  # a second one
+    value = "~".join([first, *rest])
+    for answer in f'{value}"}}', f'{{"receipts":"{value}x':  # without the name, and without the end
+        yield partial(task.verified, answer.encode())
     for more in (0, 1):
         (large := Task()).tool.said = {"policy": "a" * (375_000 + 30_000 * more)}
         yield large.verified

@@ -17,7 +17,7 @@ from evidence.completeness import AGAIN, LATE
 from evidence.signing_time import LONGEST_TASK, SKEW
 from evidence.unproven import SOMEBODY, STEPS, Unproven
 from tests.support.ca import the_ca
-from tests.support.receipt_cases import spellings
+from tests.support.receipt_cases import headers, spellings
 from tests.support.receipt_tree import TRACE, Hop, Task, digest, names, spiffe_id
 from tests.support.records import CALLER
 from tests.support.tlog import witness
@@ -651,6 +651,12 @@ def test_a_number_that_no_program_can_hold_is_no_receipt(task: Task, said: dict[
     payload = json.dumps(_PAYLOAD | said, sort_keys=True, separators=(",", ":"))
     task.tool.signed = sign(payload.encode(), task.svid(task.tool), kind=KIND)
     assert fails(task)[0] == 1
+
+
+def test_whatever_certificate_a_receipt_has_it_is_unproven_at_worst() -> None:
+    for verified in headers():
+        with suppress(Unproven):
+            verified()
 
 
 def test_a_receipt_has_one_spelling() -> None:

@@ -25,6 +25,8 @@ from zerotrust.spiffe.svid import Svid, id_of, life_of
 ALGORITHM = "ES256"
 MAX_CHAIN = 4
 """Certificates in a header: the signer's and intermediates."""
+UNREADABLE = x509.ExtensionNotFound, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType
+"""What a library raises for a certificate, beside `ValueError`."""
 
 
 class InvalidStatement(ZeroTrustError, ValueError):
@@ -131,10 +133,10 @@ def signer_of(
         usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
     except VerificationError as error:
         raise InvalidStatement(f"the certificate is not of this trust domain's authority: {error}") from error
-    except (ValueError, TypeError, x509.ExtensionNotFound) as error:
-        raise (
-            error if isinstance(error, InvalidStatement) else InvalidStatement("not exactly one SVID in the header")
-        ) from error
+    except InvalidStatement:
+        raise
+    except (ValueError, TypeError, *UNREADABLE) as error:
+        raise InvalidStatement("not exactly one SVID in the header") from error
     key = leaf.public_key()
     if not usage.digital_signature or not isinstance(key, EllipticCurvePublicKey):
         raise InvalidStatement("the certificate's key is not for signing")
