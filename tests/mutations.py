@@ -145,6 +145,7 @@ TESTS = {
     "issuer.jwks": "faults/test_issuer attacks/test_b_jose attacks/test_k_keys",
     "registry.snapshot": "unit/test_outside unit/test_policy_bundle unit/test_feed unit/test_pools",
     "authority.files.lock": "unit/test_register",
+    "authority.files.consistency": "unit/test_registry",
     "transport.logs": "input/test_values faults/test_disk",
     "tool.mcp_tools": "unit/test_routes unit/test_gate input/test_handlers attacks/test_i_mcp attacks/test_e_scope",
     "transport.egress": (

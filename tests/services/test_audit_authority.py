@@ -15,12 +15,18 @@ from authorities.audit.reasons import AuditReason
 from tests.support.audited import AUDIT, READER, WRITER, Audited, audited, body, identity, until, written
 from tests.support.ca import workload
 from tests.support.issuer import Issuer
+from zerotrust.audit import delivery
 from zerotrust.audit.chain import lines as lines_of
+from zerotrust.audit.deletion import Deletion
+from zerotrust.audit.delivery import Delivery
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided
 from zerotrust.audit.event_types import Data, Outcome, Refusal
+from zerotrust.audit.journal import Journal
+from zerotrust.audit.log_client import RemoteLedger, fetch_policy
 from zerotrust.audit.record import GENESIS, event_of, hash_of, next_link
 from zerotrust.audit.tail import MOST_BYTES, MOST_LINES
+from zerotrust.authority.budget import Budget
 from zerotrust.decision import Decision, Reason
 from zerotrust.tlog.proof import parse_proof as parsed
 from zerotrust.tlog.quorum import policy
@@ -301,3 +307,35 @@ async def test_no_bug_ends_the_publication(
     monkeypatch.setattr(Log, "add", add)
     await ledger.ready()
     assert (await ledger.send(READER, written(READER, 1))).status_code == 200
+
+
+async def test_who_delivers_more_than_its_share_waits_loses_nothing_and_holds_nobody_up(
+    tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, path, service = [0.0], tmp_path / "journal.jsonl", identity(READER)
+    for pause in "SHORTEST_PAUSE", "LONGEST_PAUSE", "BETWEEN", "GATHER":
+        monkeypatch.setattr(delivery, pause, 0.001)
+    events = [event_of(line).canonical() for line in written(READER, 40)]
+    monkeypatch.setattr(intake, "SHARE", share := 20 * (len(written(READER, 20)[-1]) + 1))
+    monkeypatch.setattr(intake, "SHARE_A_SECOND", share)
+    monkeypatch.setattr(intake, "Budget", partial(Budget, clock=lambda: now[0]))
+    journal = Journal(path)
+    async with audited(tmp_path, issuer) as ledger, ledger.client(workload(READER)) as http:
+        remote = RemoteLedger(http, ledger.address)
+        policy_ = partial(fetch_policy, http, ledger.system.registry.address("authority/registry"))
+        delivering = asyncio.create_task(Delivery(journal, path, remote, Deletion(path, remote, policy_)).run())
+        for half in events[:20], events[20:]:
+            for event in half:
+                await journal.append(event)
+            await until(lambda: len(ledger.published(READER)) >= 20)
+        await until(lambda: bool(refusals(ledger)))
+        assert (await ledger.send(WRITER, written(WRITER, 1))).status_code == 200
+        assert len(ledger.published(READER)) == 20
+
+        now[0] += 1
+        await until(lambda: ledger.published(READER) == [*lines_of(path)])
+        [(reason, detail)] = refusals(ledger)
+        assert (reason, detail.split(": ")[0]) == (AuditReason.JOURNAL_TOO_FAST, service)
+        delivering.cancel()
+        await asyncio.wait([delivering])
+    journal.close()

@@ -27,6 +27,7 @@ from zerotrust.audit.segments import Segments
 from zerotrust.gate import Gate
 from zerotrust.receipts.carried import HEADER
 from zt.audit import query as wanted
+from zt.audit import trail
 from zt.audit.diagram import MOST_STEPS, diagram
 from zt.audit.journals import find, journals
 from zt.commands import app
@@ -283,3 +284,16 @@ def test_of_more_calls_than_are_under_way_the_oldest_keeps_no_outcome(monkeypatc
 
     shown = wanted.find_records(lines, wanted.Query("user", CALLER.subject))
     assert [event.time for event in shown.events] == [1, 2, 4]
+
+
+@pytest.mark.parametrize("many", [1, trail.MOST_NAMED, trail.MOST_NAMED + 2])
+def test_it_is_said_of_whose_records_the_older_ones_are_left_out(many: int) -> None:
+    shown = wanted.Records([], {f"agent/{at}": 1_000 + at for at in range(many)})
+
+    [told] = trail.omitted_lines(shown)
+
+    first = f"Older ones are left out: {1_000 + many - 1:,} of agent/{many - 1}"
+    others = "1,000 of agent/0." if many <= trail.MOST_NAMED else " and 2 more."
+    assert first in told.plain
+    assert told.plain.endswith(others)
+    assert [*trail.omitted_lines(wanted.Records([], {}))] == []

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.padding import Padding
 from syrupy.assertion import SnapshotAssertion
 from typer.testing import Result
 
@@ -255,3 +256,19 @@ def test_a_refusal_has_no_proof_and_is_compared_with_no_export(files: Files) -> 
     shown = Refused(files).verify("--json", "--export", str(files.folder / "export"))
 
     assert (shown.exit_code, json.loads(shown.stderr)["reason"]) == (1, "usage")
+
+
+def test_what_else_was_answered_for_the_sign_in_is_named(files: Files) -> None:
+    proven = files.task.verified(exported=True)
+
+    def told(*operations: str) -> list[str]:
+        assert proven.compared
+        _, *lines = _comparison(replace(proven, compared=proven.compared._replace(operations=operations)))
+        return [str(line.renderable if isinstance(line, Padding) else line) for line in lines]
+
+    assert told() == []
+    first, *others = told("POST /tasks", f"GET /receipts/{proven.root.digest}", "POST /tasks", "")
+    assert first.endswith(OTHERS)
+    assert others == ["2 x POST /tasks", f"1 x GET /receipts/{proven.root.digest}", "1 x "]
+    many = told(*(f"POST /{number}" for number in range(12)))
+    assert many[1:] == [*(f"1 x POST /{number}" for number in range(10)), "And 2 other kinds: `--json` has all."]
