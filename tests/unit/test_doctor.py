@@ -105,12 +105,6 @@ def test_what_others_wait_for_is_the_cause_with_the_last_error_in_its_log(tree: 
     assert tree.ask("local")[0] == 0
 
 
-def test_a_docker_that_does_not_answer_is_ended_with_its_children(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "SECONDS", 0.05)
-
-    assert doctor.run("sh", "-c", "sleep 600 & wait")[:2] == (None, "")
-
-
 def test_a_text_is_one_line_of_bounded_length_without_control_characters() -> None:
     text = doctor.clean("\033[2J\n" + "x" * 1000)
 

@@ -4,43 +4,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from authorities.policy.versions import content_of
-from registration.realm.users import USERS
-from start.background import READY
 from start.manual_steps import RECEIPT_STEPS
-from start.serve import last_lines, other_policies
 from start.sign_in import print_token
 from start.system import ROOT
 from testkit.browser import Person
-from tests.support.policies import versions_in
-from tests.support.system import POLICIES, deployment, registry
 from zerotrust.identity import UnverifiedToken
 from zerotrust.possession import check_proof
 from zt.commands import app
 from zt.people.key import Key
-
-ZT_REINSTATES = ".venv/bin/zt --user olga party reinstate agent/writer"
-
-
-@pytest.fixture
-def system(tmp_path: Path) -> Any:
-    """As far as it is shown; the writer was suspended."""
-    passwords = dict.fromkeys(USERS, "0" * 32)
-    keycloak = SimpleNamespace(admin=("admin", "0" * 32), issuer="https://issuer", passwords=passwords)
-    return SimpleNamespace(
-        registry=registry(),
-        keycloak=keycloak,
-        address=registry().address,
-        port=lambda name: deployment().parties[name].port,
-        suspended={"agent/writer": "compromised"},
-        data=lambda _name: tmp_path,
-    )
 
 
 def test_ask_saves_an_answer_as_it_came_and_shows_what_fits_a_screen(tmp_path: Path) -> None:
@@ -105,27 +80,3 @@ def test_the_steps_to_verify_who_took_part_are_commands_that_there_are(tmp_path:
     assert len(commands) == 5
     for words in commands:  # 2 is a usage error; there is nothing to read in that folder
         assert CliRunner().invoke(app, words, env={"ZT_SYSTEM": str(tmp_path)}).exit_code == 1, words
-
-
-def test_policies_that_are_not_in_force_are_told_with_what_puts_them_there(system: Any, tmp_path: Path) -> None:
-    """A start does not, and nobody would notice."""
-    system.suspended = {}
-    kept = versions_in(tmp_path / "versions", content_of(POLICIES))
-    assert list(other_policies(system)) == []
-
-    kept.use(kept.add(kept.active.content.model_copy(update={"table": ""}), by="olga", why="other"))
-    [notice] = other_policies(system)
-    assert notice.plain.splitlines() == [
-        "",
-        "policies/ differs from version 2, which is in force.",
-        "An operator puts it into force:",
-        "  .venv/bin/zt --user olga policy test",
-        '  .venv/bin/zt --user olga policy activate --because "..."',
-    ]
-    assert [line.plain for line in last_lines(system)] == [notice.plain, READY]
-    system.suspended = {"agent/writer": "compromised"}
-    told = [line.plain for line in last_lines(system)]
-    assert told[:2] == [notice.plain, READY]
-    assert ZT_REINSTATES in told[2]
-    (tmp_path / "versions" / "000003.json").write_text("{")
-    assert list(other_policies(system)) == [], "the policy authority says what is wrong with that"
