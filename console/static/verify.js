@@ -312,7 +312,7 @@ async function checkProof(evidence, policyText) {
     if (last === 0) fail("the inclusion proof is too long"); // RFC 9162 section 2.1.3.2
     const isRight = here % 2 === 1 || here === last;
     found = await digestOf(isRight ? joined([1], hash, found) : joined([1], found, hash));
-    if (isRight) while (here % 2 === 0) [here, last] = [here / 2, Math.floor(last / 2)];
+    while (isRight && here > 0 && here % 2 === 0) [here, last] = [here / 2, Math.floor(last / 2)];
     [here, last] = [Math.floor(here / 2), Math.floor(last / 2)];
   }
   if (last !== 0 || hex(found) !== root) fail("the entry is not in the tree of this root");
