@@ -3,6 +3,7 @@
 Only the authority that does a thing says that it was done: the registry, the policy authority, or the ledger (alarms).
 """
 
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from functools import partial
@@ -69,7 +70,7 @@ class Oversight:
         decision, token = getattr(data, "decision", None), getattr(data, "principal", None)
         if isinstance(data, Request) and data.decision.allowed and token:
             for party in {short(one) for one in (token.party, *token.actors)} & self._registry().parties.keys():
-                self.admitted[party] = max((at, name), self.admitted.get(party, (0.0, "")))
+                self.admitted[party] = max((min(at, time.time()), name), self.admitted.get(party, (0.0, "")))
         if isinstance(data, Alarm):
             party = short(data.party)
             alarms = self._alarms[party]  # control: alarms-by-party

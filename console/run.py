@@ -12,7 +12,7 @@ import httpx
 
 from console.sessions import ConsoleReason, Session
 from console.sign_in import Issuer
-from zerotrust.context import current_trace
+from zerotrust.context import REQUEST, current_trace
 from zerotrust.decision import Denied
 from zerotrust.identity import Principal
 from zerotrust.issuer.exchange import ExchangedToken
@@ -69,6 +69,7 @@ class Runs:
     async def start(self, session: Session, request: str, department: str | None) -> str:
         """Start a task, and return its trace.  Raises `Denied`."""
         await self._issuer.renew(session, LASTING)
+        REQUEST.get().principal = session.principal  # the task lasts as long as the token that it is sent with
         under_way = [run.session.principal.subject for run in self._runs.values() if run.sending]
         own, trace = under_way.count(session.principal.subject), current_trace()
         if own >= MOST_AT_ONCE_OF_A_PERSON or len(under_way) >= MOST_AT_ONCE:  # control: tasks-at-once-bounded

@@ -22,7 +22,7 @@ from zerotrust.revocation_list import LONGEST_LIFE
 MAX_CALLS = 2_000
 """Calls of the model in one transaction: ten tasks at once, of two agents with 16 turns each, six times over."""
 MAX_TOKENS = 4_000_000
-"""Tokens in one transaction: ten tasks, each with four conversations of the largest size (`agent_loop.py`)."""
+"""Tokens in one transaction: more than two agents spend that use all that their loop allows (`agent_loop.py`)."""
 OF_A_CALLER = MAX_CONNECTIONS // 5
 """Calls of a model server under way for one party.
 

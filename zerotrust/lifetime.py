@@ -102,6 +102,8 @@ async def _run(call: Call, name: str, work: Callable[[], Awaitable[object]]) -> 
     try:
         ended = await while_valid(call, call.gate.revocations, call.gate.clock, lambda _life: work()) or "complete"
         await call.gate.recorder.wait_until_written(call.unwritten)
+        if call.undecided:
+            ended = "a decision was not awaited"
     except Exception:
         ended = "failed"
         log.exception("in the background: %s", name)

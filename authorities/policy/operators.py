@@ -119,15 +119,11 @@ def changes(version: Version, differing: Mapping[str, Any] | None) -> Iterator[R
     if differing is None:
         yield RegistryChange(action="in_force", target=target_of(version))
         return
+    operator = Caller.of(current_principal())  # first: nothing is on record of a call that has ended
     action: Action = "rollback" if version.of else "activate"
     told = [(f"rule {one['id']}", one) for one in differing["rules"]]
     told += [("{user}, through {through}: {does} {at}".format(**one), one) for one in differing["answers"] or ()]
     for what, one in told[:MOST_RECORDED]:
         cause = Text(f"{sanitize(one['before'])} -> {sanitize(one['after'])}")
         yield RegistryChange(action=action, target=sanitize(f"policy {version.number} {what}"), cause=cause)
-    yield RegistryChange(
-        action=action,
-        target=target_of(version),
-        cause=sanitize(version.why),
-        principal=Caller.of(current_principal()),
-    )
+    yield RegistryChange(action=action, target=target_of(version), cause=sanitize(version.why), principal=operator)

@@ -6,14 +6,14 @@ nobody would notice their drift.  When all are silent, nothing is fresh, and eve
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from authorities.registry.reasons import RegistryReason
 from authorities.registry.state import State
 from zerotrust.decision import Denied
 from zerotrust.registry.model import Registry
-from zerotrust.spiffe.svid import Peer
+from zerotrust.spiffe.svid import LONGEST_X509_SVID, Peer
 
 MOST_NODES = 1000
 """Nodes with parties.  Each report looks at all of them, and each node reports every second: with 1,000, a look takes
@@ -41,9 +41,11 @@ def node_of(peer: Peer, registry: Registry) -> str:
 class Nodes:
     """The last report of each node.  Which parties it has is on the disk, so that a restart forgets no silent node."""
 
-    def __init__(self, kept: State) -> None:
-        self._kept = kept
+    def __init__(self, kept: State, runs: Callable[[str], bool]) -> None:
+        self._kept, self._runs = kept, runs  # whether a party follows the registry's feed now
         self._reports: dict[str, _Report] = {}
+        self._left_out: dict[str, float] = {}
+        """The parties that run, and that their nodes no longer report, each since when."""
         self._heard = self._began = -math.inf
         self._in_run: set[str] = set()
         """The nodes that were heard since `_began`.  Then the first report came, or the first after a silence of all:
@@ -57,8 +59,9 @@ class Nodes:
         """
         if parties and node not in self._kept.nodes and len(self._kept.nodes) >= MOST_NODES:
             raise Denied(RegistryReason.NODE_REFUSED, f"there are {MOST_NODES} nodes with parties already")
-        await self._kept.note_parties(node, parties)
         now, before = time.monotonic(), self._reports.pop(node, None)
+        parties = self._with_left_out(node, parties, before, now)
+        await self._kept.note_parties(node, parties)
         if now - self._heard > bound:
             self._began, self._in_run = now, set()
         self._heard = now
@@ -68,6 +71,17 @@ class Nodes:
             self._in_run.add(node)
         oldest = now - bound
         self._silent = {node for node in self._kept.nodes if max(self._at(node), self._began) < oldest}
+
+    def _with_left_out(
+        self, node: str, parties: Mapping[str, str], before: _Report | None, now: float
+    ) -> dict[str, str]:
+        """Return the parties with those that run, and that no verifier reports any more, as they were before."""
+        elsewhere = {name for other, names in self._kept.nodes.items() if other != node for name in names}
+        missing = self._kept.nodes.get(node, frozenset()) - parties.keys() - elsewhere
+        left_out = {name: before.drifted.get(name, "") if before else "" for name in missing if self._runs(name)}
+        since = {name: self._left_out.get(name, now) for name in left_out}
+        self._left_out = {name: at for name, at in self._left_out.items() if name not in {*parties, *missing}} | since
+        return {**parties, **left_out}
 
     def _at(self, node: str) -> float:
         return self._reports[node].at if node in self._reports else -math.inf
@@ -82,8 +96,11 @@ class Nodes:
 
     @property
     def silent(self) -> dict[str, str]:
-        """The parties of silent nodes, each with such a node."""
-        return {name: node for node in self._silent for name in self._kept.nodes.get(node, ())}
+        """The parties that nobody watches, each with the reason."""
+        why = "no report of node {}, or its clock is behind"
+        found = {name: why.format(node) for node in self._silent for name in self._kept.nodes.get(node, ())}
+        long_ago = time.monotonic() - LONGEST_X509_SVID  # by then, a party that is as approved has been examined again
+        return found | {name: "it runs, and no node reports it" for name, at in self._left_out.items() if at < long_ago}
 
     @property
     def awaited(self) -> set[str]:

@@ -39,7 +39,7 @@ class Parties(Shielding):
         """`own` is the name of the registry itself as a party."""
         super().__init__()
         self._own, self._stream, self._kept, self._realm, self._notifier = own, stream, kept, realm, notifier
-        self._nodes = Nodes(kept)
+        self._nodes = Nodes(kept, lambda name: stream.follows_until(self._id(name)) is not None)
         self._ran: dict[str, str | None] = {}
         """For each drifted party, the digest of the code that was approved when its drift began, and so is running."""
 
@@ -63,7 +63,7 @@ class Parties(Shielding):
                 made.append(("drift", name, files))
         for name in registry.parties:
             if name in silent and not self.cause(name):  # control: silent-node-refused
-                cause = f"{SILENT}no report of node {silent[name]}, or its clock is behind"
+                cause = f"{SILENT}{silent[name]}"
                 await self._silence(name, cause)
                 made.append(("suspend", name, cause))
             elif name not in silent and self._silenced(name):

@@ -11,10 +11,12 @@ from authorities.registry.app import MOST_PARTIES
 from authorities.registry.keycloak.events import OURS, Change
 from authorities.registry.reasons import RegistryReason
 from authorities.registry.state import SILENT
+from authorities.registry.stream import Stream
 from tests.support.ca import verifier
 from tests.support.issuer import Issuer
 from tests.support.registry_authority import READER, Authority, authority_in, told
 from zerotrust.decision import Reason
+from zerotrust.spiffe.svid import LONGEST_X509_SVID
 
 WRITER = "agent/writer"
 REINSTATE = f"/parties/{WRITER}/reinstate"
@@ -156,3 +158,42 @@ async def test_a_verifier_reports_for_the_one_node_of_its_certificate_and_there_
     await authority.report({}, node="b")  # without parties, it takes no place
     await authority.report({}, node="a")
     await authority.report({WRITER: ""}, node="b")
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The parties that follow the registry's feed."""
+    running = {f"spiffe://agents.example/{WRITER}"}
+    monkeypatch.setattr(Stream, "follows_until", lambda _stream, party: 1.0 if party in running else None)
+    return running
+
+
+async def test_a_party_that_runs_and_that_its_verifier_reports_no_more_is_refused_after_the_life_of_a_certificate(
+    authority: Authority, clock: Clock, running: set[str]
+) -> None:
+    """A verifier that has started again examines it within that time, or its code is not what was approved."""
+    await authority.report({WRITER: ""}, node="b")
+    await authority.report({}, node="b")
+    assert await state(authority, WRITER) == ("active", None)
+
+    await silent(authority, clock, LONGEST_X509_SVID + 1, b={})
+    assert await state(authority, WRITER) == ("suspended", f"{SILENT}it runs, and no node reports it")
+    await authority.report({WRITER: ""}, node="b")
+    assert await state(authority, WRITER) == ("active", None)
+
+    await silent(authority, clock, 2, b={}, c={WRITER: ""})  # it runs at another node by now
+    await silent(authority, clock, LONGEST_X509_SVID + 1, b={}, c={WRITER: ""})
+    assert await state(authority, WRITER) == ("active", None)
+
+
+async def test_a_verifier_that_starts_again_clears_no_drift(
+    authority: Authority, clock: Clock, running: set[str]
+) -> None:
+    await authority.report({WRITER: "main.py"}, node="b")
+    await authority.report({}, node="b")
+    with pytest.raises(AssertionError, match=RegistryReason.DRIFTED):
+        await authority.operate("POST", REINSTATE, {})
+
+    running.clear()  # its process has ended
+    await authority.report({}, node="b")
+    assert (await authority.operate("POST", REINSTATE, {}))["party"]["state"] == "active"

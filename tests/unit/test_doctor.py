@@ -109,3 +109,9 @@ def test_a_text_is_one_line_of_bounded_length_without_control_characters() -> No
     text = doctor.clean("\033[2J\n" + "x" * 1000)
 
     assert (text.isprintable(), len(text)) == (True, doctor.MOST)
+
+
+def test_a_docker_that_does_not_answer_is_ended_with_its_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "SECONDS", 0.05)
+
+    assert doctor.run("sh", "-c", "sleep 600 & wait")[:2] == (None, "")

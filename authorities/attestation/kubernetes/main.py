@@ -65,7 +65,8 @@ class Verifier:
         self._own, self._pid, self._within, self._caller = own, pid, within, caller
         self._containers, self._drift, self._log = containers, drift, log
         self._asked: Counter[Caller] = Counter()
-        self._refusals = Budget(REFUSALS_AT_ONCE, REFUSALS_PER_SECOND)
+        self._refusals, self.looked = Budget(REFUSALS_AT_ONCE, REFUSALS_PER_SECOND), asyncio.Event()
+        """`looked`: set when every process that ran at the start has been examined."""
 
     async def serve(self, path: Path) -> None:
         """Answer at a Unix socket, which root and this user may open, until cancelled.  Raises `OSError`."""
@@ -131,6 +132,7 @@ class Verifier:
                 with contextlib.suppress(OSError, NotAttestedError):
                     if IDENTITY in (proc / str(pid) / "mountinfo").read_bytes():  # any bytes: it names its mounts
                         await self._containers.attest(_process(os.pidfd_open(pid)))
+            self.looked.set()
             await asyncio.sleep(self._within / 2)
             await self._drift.look()
 
@@ -188,6 +190,7 @@ async def serve(settings: Settings) -> None:
         verifier = Verifier(own.attestation, containers, drift, log, pid=os.getpid(), within=within)
 
         async def reporting() -> None:
+            await verifier.looked.wait()  # a report leaves out no party that runs
             async with workload.running():
                 svid = lambda: workload.svid  # noqa: E731 - of now
                 await report(settings.registry, own.registry, drift.changes(), svid=svid, log=log)

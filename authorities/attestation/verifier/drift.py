@@ -1,7 +1,7 @@
 """Detects drift: keeps current, for every target, which of its files differ from what was approved.
 
 When the kernel reports a change, inode, size and ctime are compared, and only files that differ in them are read.
-Before each certificate is issued, all files are compared, whether a change was reported or not.
+Before each certificate, at most `SECONDS_KEPT` earlier, all files are compared, whether a change was reported or not.
 """
 
 import asyncio
