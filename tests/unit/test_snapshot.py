@@ -101,7 +101,6 @@ def _without(name: str) -> Callable[[dict[str, Any]], Any]:
         lambda said: said.update(addresses={"agent/reader": 7}),
         lambda said: said.update(places={"agent/reader": 7}),
         lambda said: said.update(outside={"llamastack": {"origin": "https://x", "spki_sha256": PIN, "more": 1}}),
-        lambda said: said["registry"]["parties"]["orchestrator"].update(may_call=["nobody"]),
         lambda said: said["registry"]["parties"]["orchestrator"].update(admin=True),
         lambda said: said["registry"]["freshness"].update(revocations=0),
         lambda said: said["registry"]["freshness"].update(revocations="3"),
