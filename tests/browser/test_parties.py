@@ -29,6 +29,7 @@ async def test_an_operator_pulls_the_plug_of_a_party(browser: Browser, real: Sys
             await expect(reader).to_contain_text(re.compile("its last call was admitted by .*, .* the order"))
             await expect(page.get_by_role("region", name="orchestrator").get_by_text("granted")).to_be_visible()
         finally:
+            await page.get_by_label("Because").fill("It reads less.")
             await page.get_by_role("button", name="Reinstate agent/reader").click()
         await expect(page.get_by_role("button", name="Suspend agent/reader")).to_be_visible()
         await expect(page.get_by_text("until it was reinstated at").first).to_be_visible()
