@@ -60,7 +60,7 @@ class Nodes:
         if parties and node not in self._kept.nodes and len(self._kept.nodes) >= MOST_NODES:
             raise Denied(RegistryReason.NODE_REFUSED, f"there are {MOST_NODES} nodes with parties already")
         now, before = time.monotonic(), self._reports.pop(node, None)
-        parties = self._with_left_out(node, parties, before, now)
+        parties = self._with_left_out(node, parties, before, now)  # control: left-out-kept
         await self._kept.note_parties(node, parties)
         if now - self._heard > bound:
             self._began, self._in_run = now, set()

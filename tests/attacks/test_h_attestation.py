@@ -11,6 +11,7 @@ from authorities.attestation.local.launch import Launch
 from authorities.attestation.spiffe.svid_issuer import own_svid
 from authorities.registry import nodes
 from authorities.registry.reasons import RegistryReason
+from authorities.registry.stream import Stream
 from start.launches import launch_of
 from tests.support.attack import DOORS, REGISTRY, Attempt, Target, Tried, Tries, attack
 from tests.support.attack_launch import Machine, machine
@@ -131,6 +132,17 @@ async def test_another_nodes_verifier_clears_a_drift(target: Registered) -> Trie
     assert (await _report(target, verifier("a"), {reader: "agents/reader/main.py"})).handled
     for parties in {}, {reader: ""}:
         assert (await _report(target, verifier("b"), parties)).handled
+        yield await _reinstated(target, reader)
+
+
+@attack(556, with_registry)
+async def test_a_verifier_that_starts_again_clears_a_drift(target: Registered) -> Tries:
+    """It has not yet examined the party, which runs on."""
+    reader = "agent/reader"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stream, "follows_until", lambda _stream, party: 1.0 if party == spiffe_id(reader) else None)
+        assert (await _report(target, verifier("b"), {reader: "agents/reader/main.py"})).handled
+        assert (await _report(target, verifier("b"), {})).handled
         yield await _reinstated(target, reader)
 
 

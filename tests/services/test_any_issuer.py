@@ -168,6 +168,8 @@ def test_an_error_names_all_that_is_missing_with_its_repair(tmp_path: Path) -> N
         "GET /quick is served, and not in the table: add a row",
     ):
         assert part in told
+    with pytest.raises(ValueError, match=r"write Scope\('quote.read'\)"):
+        guard(app, issuer=ISSUER, audience="x", routes={("GET", "/quick"): "quote.read"})  # type: ignore[dict-item]
     assert not [*tmp_path.iterdir()]
 
 

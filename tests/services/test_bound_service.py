@@ -238,12 +238,15 @@ async def test_a_row_for_certificates_names_callers(issuer: Issuer, tmp_path: Pa
             """It does not begin."""
 
 
-async def test_what_the_next_service_refuses_is_answered_as_a_refusal(issuer: Issuer, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("audience", "scope"), [(STOCK, "stock.write"), ("nobody", "stock.read")])
+async def test_what_the_next_service_refuses_is_answered_as_a_refusal(
+    issuer: Issuer, tmp_path: Path, audience: str, scope: str
+) -> None:
     service, app = bound(issuer, calls={STOCK: Callee("https://stock.example", STOCK)}), FastAPI(openapi_url=None)
 
     @app.get("/stock")
     async def stock() -> None:
-        async with service.calling(STOCK, "stock.write"):
+        async with service.calling(audience, scope):
             """Nobody comes here."""
 
     with identified(CA("agents.example"), "agent/reader"):

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import time
+from collections.abc import Awaitable, Callable
 from weakref import WeakSet
 
 import httpx
@@ -19,7 +20,9 @@ from testkit.wire import Wire
 from tests.support.console import AT, CONSOLE, FRONT, Consoled
 from tests.support.leaks import holds_token
 from tests.support.waiting import until
+from zerotrust.context import current_principal
 from zerotrust.decision import Denied, Reason
+from zerotrust.lifetime import run_in_background
 from zerotrust.spiffe.svid import Peer
 
 TASK, HTML = "Read the incident reports and file a summary.", {"accept": "text/html"}
@@ -238,6 +241,26 @@ async def test_a_token_that_ends_is_renewed_and_a_session_without_one_ends(here:
     assert "a sign-out elsewhere or a long pause has ended your session" in ended
     assert "What you have sent" not in ended
     assert "Sign in at Keycloak" in (await alice.http.get("/")).text
+
+
+async def test_a_task_lasts_as_long_as_the_token_that_it_is_sent_with(
+    here: Consoled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not as long as the one of the request that starts it, which may end sooner."""
+    ends = list[tuple[float, float]]()
+
+    async def note(name: str, work: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
+        ends.append((current_principal().expires_at, here.realm.clock()))
+        return await run_in_background(name, work)
+
+    monkeypatch.setattr(run, "run_in_background", note)
+    here.realm.life = run.LASTING - 20
+    alice = await here.person("alice")
+    here.realm.life = 300
+    await alice.start(TASK)
+
+    [(end, now)] = ends
+    assert end - now > run.LASTING
 
 
 async def test_every_answer_says_what_may_run_in_it(here: Consoled) -> None:

@@ -34,7 +34,7 @@ from zerotrust.issuer.discovery import Discovery
 from zerotrust.issuer.jwks import SigningKeys
 from zerotrust.registry.model import ISSUER, Freshness
 from zerotrust.revocation import Revocations
-from zerotrust.routes import Routes
+from zerotrust.routes import MutualTLS, Routes
 from zerotrust.routing import RouteTable
 from zerotrust.spiffe.svid import Peer
 from zerotrust.token_validation import Expected, Seconds, Text, check_time, signed_claims
@@ -233,7 +233,7 @@ def guard(  # noqa: PLR0913 - what a gate needs, by name
     """
     wrong = check_issuer(issuer, audience)
     # control: no-certificate-is-known
-    if unknown := [f"{method} {path}" for (method, path), row in routes.items() if row.credential == "certificate"]:
+    if unknown := [f"{method} {path}" for (method, path), row in routes.items() if isinstance(row, MutualTLS)]:
         wrong.append(f"{', '.join(unknown)}: no certificate is known here; write Scope(…) or Public()")
     try:
         table = RouteTable(routes, app)

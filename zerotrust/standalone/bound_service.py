@@ -154,6 +154,8 @@ class BoundService:
 
         Its requests go to the service of this audience, and to no other.  Raises `Denied`.
         """
+        if audience not in self._addresses:
+            raise Denied(Reason.WOULD_WIDEN, f"{audience} is not in calls")
         wanted = TokenRequest(audience, frozenset(scopes))
         with calling_with(await self._exchanger.exchange(current_principal(), wanted)):
             yield self._egress.http
