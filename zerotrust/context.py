@@ -78,7 +78,7 @@ def current_request() -> RequestContext:
     """Return the request being handled.  Raises `LookupError` if there is none, and `Denied` if it is over."""
     request = REQUEST.get()
     if request.over:  # control: ended-call-has-no-caller
-        raise Denied(Reason.CALL_ENDED, "what goes on: run_in_background(name, work); for several users: pass the principal")
+        raise Denied(Reason.CALL_ENDED, "what goes on: run_in_background(name, work); for several: pass the principal")
     return request
 
 
