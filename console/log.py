@@ -42,7 +42,7 @@ LONGEST = 10_000
 """Bytes of an entry that is passed on.  A record of a task has some 2 KB; of what people and agents choose, it has at
 most four texts of 200 characters, in the longest form 2.2 KB each."""
 PROBLEM = "The audit log cannot be read or verified now, so nothing new is shown."
-BEHIND = "The console still has {:,} records of the audit log to read. What they say is not shown yet."
+BEHIND = "The console still has {:,} records of the audit log to read. Their content is not shown yet."
 
 log = logging.getLogger(__name__)
 

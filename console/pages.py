@@ -62,7 +62,7 @@ def refused(refusal: Denied, request: Request) -> Response:
     if refusal.status == 401 and request.state.session:
         told["why"] = "An operator, a sign-out elsewhere or a long pause has ended your session."
     if refusal.status == 401 and request.method != "GET":
-        told["next"] += " What you have sent was not taken."
+        told["next"] += " Your input was not accepted."
     answer = page(request.state.session, "refused", refusal.status, **told)
     answer.raw_headers += headers_of(refusal, REQUEST.get().form)
     return answer

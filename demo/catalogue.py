@@ -32,7 +32,7 @@ ATTEMPTS: dict[str, tuple[Try, ...]] = {
     "a user in a department": (
         Try("sends too large a body", "gate: size of a body", "413 body_too_large", task("t0", json=TOO_BIG)),
         Try(
-            "sends a body that is no JSON object",
+            "sends a body that is not a JSON object",
             "gate: strict JSON",
             "400 malformed_body",
             lambda user, who: task("t0", content=user.chance.choice(BROKEN))(user, who),

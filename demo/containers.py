@@ -123,7 +123,7 @@ async def refusals_to_people(system: Running, checks: Checks) -> None:
             yield replace(attempt, control="the networks") if attempt.control == "mutual TLS" else attempt
         yield await ask_for_identity(system.endpoint, system.keycloak.issuer)
 
-    begin("What is refused", f"What people and programs without an identity can try. {LEGEND}")
+    begin("What is refused", f"Attempts of people and of programs without an identity. {LEGEND}")
     await checks.make_all(trying())
     paragraph(MORE)
 
@@ -196,7 +196,7 @@ async def next_steps(system: Running, _checks: Checks) -> None:
 
 async def refusals_to_intruders(system: Running, checks: Checks) -> None:
     """What is refused to intruders inside three containers."""
-    begin("What is refused", f"What intruders inside three genuine containers try. {LEGEND}")
+    begin("What is refused", f"Attempts of intruders inside three genuine containers. {LEGEND}")
     await checks.make_all(attempts(system))
 
 

@@ -84,7 +84,7 @@ async def show_receipts(system: Running, checks: Checks) -> None:
         "Who really took part",
         "alice saw only the orchestrator. But each party signed a receipt: who asked it, with which token, what it "
         "answered, whom it called, and which code it ran. The receipts came with her answer. She asks once more, and "
-        "verifies them offline: her program asks nobody.",
+        "verifies them offline: her program asks no service.",
     )
     with showing_progress("The task runs once more, and the log proves it"):
         alice, other = await run_task(system)

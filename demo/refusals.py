@@ -79,4 +79,5 @@ async def ask_for_identity(endpoint: str, issuer: str) -> Attempt:
         answered = "an identity"
     except PySpiffeError as error:
         answered = "no identity issued" if "no identity issued" in str(error) else str(error)
-    return Attempt("a program that is no party", "asks for an identity", "attestation", "no identity issued", answered)
+    who, what = "a program that is not a party", "asks for an identity"
+    return Attempt(who, what, "attestation", "no identity issued", answered)

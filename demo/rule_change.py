@@ -77,7 +77,7 @@ async def show_rule_change(system: Running, checks: Checks, draft: Draft) -> Non
         "A rule changes",
         "The policy authority publishes the rules, signed, and each service decides by them in its own process. olga "
         "changes one while everything runs: agents may not file drafts any more. She adds the condition "
-        f"`!context.delegated` (nobody acts for the user) to {RULE}.",
+        f"`!context.delegated` (no party acts for the user) to {RULE}.",
     )
     events = list[AuditEvent]()
 

@@ -51,7 +51,7 @@ def show_exchanges(registry: Registry, events: Sequence[AuditEvent]) -> None:
         if exchange := asked.get(token.token_id):
             console.print(_exchange_table(registry, f"{before} → {name}", parent, token, exchange))
     console.print()
-    paragraph("These tokens, decoded. A dropped value is struck through and marked by -, a new one is marked by +.")
+    paragraph("These tokens, decoded. A dropped value is struck through and marked by -, a new value is marked by +.")
     console.print(claims_table(chain))
     paragraph(
         "All tokens of the task. Only the party on the left can use a token: T0 needs a proof by the client's key, and "

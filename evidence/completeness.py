@@ -166,13 +166,13 @@ def check_complete(roots: Sequence[VerifiedReceipt], leaves: Iterable[bytes], le
     for service, lineage, exchange in said.exchanges:
         if (service, exchange.token_id) in named or not belongs_here(lineage):  # control: log-exchange-on-receipt
             continue
-        raise Unproven(10, service, f"it exchanged a token for {exchange.audience}, and no receipt says so")
+        raise Unproven(10, service, f"it exchanged a token for {exchange.audience}, and no receipt has that call")
     for key, call in said.calls.items():
         if not call.ends and not whole(call.service):  # its outcome, which names its receipt, may still come
             continue
         if key in answers or own & call.receipts or not belongs_here(call.lineage):  # control: log-call-on-receipt
             continue
-        raise Unproven(10, call.service, f"it says that {call.caller} called it, and no receipt says so")
+        raise Unproven(10, call.service, f"it says that {call.caller} called it, and no receipt has that call")
     operations = tuple(call.operation for call in others.values())
     maybe = tuple(call.operation for key, call in others.items() if key in undecided)
     late, changed = (tuple(sorted(said.not_taken[reason])) for reason in (TOO_FAST, CHANGED))

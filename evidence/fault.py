@@ -81,7 +81,7 @@ class JournalPositions:
     def _refuse(index: int, record: Outline, stands: Link, hashed: str) -> NoReturn:
         service, number, _ = record
         if number == stands.records + 1:
-            text = f"record {number} names another one before it than the one that was delivered"
+            text = f"record {number} does not name the record that was delivered before it"
             raise Faulty(Fault("changed", service, text, index, service, max(stands.records, 1)))
         if number > stands.records:
             text = f"record {number} follows record {stands.records}"
@@ -166,7 +166,11 @@ def _kind(index: int, same: int | None, *, later: bool, skipped: bool, ended: bo
     if ended:
         return "truncated", "the lines end here"
     if same is None:
-        return ("inserted", "a line that is no leaf") if later else ("changed", "it has not the hash that was signed")
+        return (
+            ("inserted", "a line that is not a leaf")
+            if later
+            else ("changed", "its hash does not match the signed hash")
+        )
     if later:
         return "duplicated" if same < index else "reordered", f"leaf {same} is in its place"
     return "missing" if skipped else "changed", f"leaf {same} is in its place"

@@ -181,5 +181,7 @@ def _check_front_door(root: VerifiedReceipt, accepted: Accepted) -> None:
     """Raise `Unproven` unless a user's client called a front door: any party can sign an answer of its own."""
     clients, client = accepted.parties[root.signer].clients, root.receipt.token.azp
     if client not in clients:  # control: receipt-front-door
-        why = f"it was called by {client}, which is not accepted as its client" if clients else "it is no front door"
+        why = (
+            f"it was called by {client}, which is not accepted as its client" if clients else "it is not an entry party"
+        )
         raise Unproven(9, root.signer, why)

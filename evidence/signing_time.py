@@ -34,7 +34,7 @@ def check_logged(root: VerifiedReceipt, evidence: Evidence, policy: TrustPolicy)
         raise Unproven(3, root.signer, "the proof is about another receipt")
     at = times.get(policy.quorum)
     if at is None:  # control: receipt-seen
-        raise Unproven(3, root.signer, "the policy asks for no witness, so nobody says when")
+        raise Unproven(3, root.signer, "the policy asks for no witness, so the time is not proven")
     if not root.receipt.iat - SKEW <= at <= root.until:  # control: receipt-in-time
         late = at - root.until
         raise Unproven(3, root.signer, f"the witnesses first saw its receipt {late:.0f} s after its certificate ended")

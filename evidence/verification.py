@@ -98,7 +98,9 @@ class Verification:
         if more := next(self._lines, b""):  # control: nothing-after-the-last-leaf
             raise Faulty(surplus(self.checkpoint.size, _leaf(more), self._hashes, self._source))
         if isinstance(last, Outline):  # control: heads-at-the-end
-            raise Faulty(Fault("missing", LOG, "its last leaf has not the heads of all journals", self.checkpoint.size))
+            raise Faulty(
+                Fault("missing", LOG, "its last leaf does not list the heads of all journals", self.checkpoint.size)
+            )
 
     def _read_hashes(self) -> bytes:
         """Return the root of the hashes."""
@@ -130,17 +132,17 @@ class Verification:
             if first:
                 continue
             if hashed != self._hashes[index]:
-                text = "it has not the hash of the list, and the list not the root that was signed"
+                text = "its hash does not match the list, and the list's root does not match the signed root"
                 record = identify(_leaf(raw)) or (None, None)
                 first = Fault("changed" if raw else "truncated", self._source, text, index, *record)
             else:
                 first = self._own_fault(index, raw[:-1])
         if not first:
-            text = "leaves and hashes fit each other, but they are another tree than the one that was signed"
+            text = "leaves and hashes fit each other, but they are not the tree that was signed"
             return Fault("forked", self._source, text)
         if tree.root != self.checkpoint.root:
             return first
-        return replace(first, why="its hash in the list was changed; the leaf is the one that was signed")
+        return replace(first, why="its hash in the list was changed; the leaf is as it was signed")
 
     def _own_fault(self, index: int, line: bytes) -> Fault | None:
         """Return the fault of an unsigned leaf that does not fit those before it."""

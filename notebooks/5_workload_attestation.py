@@ -128,7 +128,7 @@ use_the_model = partial(real.call, "inference", token, by="agent/writer")
 await wait_until("200 ok", use_the_model)
 async with added_file(system):
     await wait_until("401 revoked", use_the_model)
-    print("alice is told:", explain(await real.task(alice.credentials, REQUEST)))
+    print("alice sees:", explain(await real.task(alice.credentials, REQUEST)))
 
 # %% [markdown]
 # ## Restored

@@ -20,7 +20,7 @@ from zerotrust.authority.files.reading import RegistryError
 from zerotrust.authority.files.snapshot_files import load_registry
 from zerotrust.registry.model import Approved, Registry
 
-HOW = "Nothing is approved. What belongs where: docs/how-to/{}.md."
+HOW = "Nothing is approved. The place of each: docs/how-to/{}.md."
 
 
 def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Mapping[str, str]]) -> Lock:

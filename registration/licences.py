@@ -21,8 +21,8 @@ UNKNOWN = "is not installed here"
 HEAD = """\
 # Licences of the images' packages
 
-`start/run tests.reference` writes this page, from the locks and from what each package says of itself. Of a package
-that is not installed, it keeps what it wrote before. The images of Python, PostgreSQL and Keycloak, on which ours are
+`start/run tests.reference` writes this page, from the locks and from what each package declares. For a package
+that is not installed, it keeps the earlier entry. The images of Python, PostgreSQL and Keycloak, on which ours are
 built, have their own. `base` is in each image but `llama-stack`.
 
 | package | licence, as declared | images |

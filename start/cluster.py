@@ -270,7 +270,7 @@ def _kubectl(*arguments: str, given: str | None = None, otherwise: str = "", out
     try:
         ended = subprocess.run(command, check=False, text=True, input=given, stdout=output)  # noqa: S603 - the user's
     except FileNotFoundError:
-        sys.exit("There is no kubectl: install the one that fits your cluster.")
+        sys.exit("There is no kubectl: install the version that fits your cluster.")
     if ended.returncode:
         sys.exit(otherwise or f"It stopped at: kubectl {' '.join(arguments)}")
     return ended.stdout

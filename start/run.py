@@ -119,7 +119,7 @@ def main() -> None:
         print(f"There is no module {sys.argv[0]}.", file=sys.stderr)
         sys.exit(2)
     if is_bare_package(sys.argv[0]):
-        print(f"{sys.argv[0]} is a package without a __main__: name one of its modules.", file=sys.stderr)
+        print(f"{sys.argv[0]} is a package without a __main__: name a module in it.", file=sys.stderr)
         sys.exit(2)
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 

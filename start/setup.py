@@ -37,8 +37,8 @@ LLAMA_STACK = Place(
 )
 SCRIPTED_MODEL = "http://scripted-model:8080/v1"
 UNREADABLE = """\
-The file OPENAI_API_KEY_FILE cannot be read in the container ({}), where nobody has your user id.
-Let everybody read it (chmod 644), in a folder that nobody else can enter (chmod 700).
+The file OPENAI_API_KEY_FILE cannot be read in the container ({}), where no process has your user id.
+Make it readable (chmod 644), in a folder that only you can enter (chmod 700).
 """
 ADMIN = "admin"
 STALE = """\

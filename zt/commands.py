@@ -37,7 +37,7 @@ def zt(  # noqa: PLR0913 - one for each variable
     context: typer.Context,
     *,
     user: Annotated[
-        str, typer.Option(envvar="ZT_USER", help="the operator; if somebody else signs in, nothing is done")
+        str, typer.Option(envvar="ZT_USER", help="the operator; if another person signs in, nothing is done")
     ] = "",
     party: Annotated[
         str, typer.Option("--as", envvar="ZT_AS", help="operate as this party, which this process has to be")
@@ -128,7 +128,7 @@ def logout(context: typer.Context, *, _json: Json = False) -> None:
 
     with reporting_errors():
         ended = asyncio.run(end_sign_ins(context.obj.place()))
-    output.show({"signed_out": ended}, Text(f"Signed out: {', '.join(ended) or 'nobody was signed in'}."))
+    output.show({"signed_out": ended}, Text(f"Signed out: {', '.join(ended) or 'there was no sign-in'}."))
 
 
 @app.command()

@@ -60,7 +60,7 @@ async def party_session(kind: type[C], place: Place, name: str) -> AsyncIterator
         async with _http(Connections(place.directory, svid), headers=bearer) as http:
             yield kind(address, http, name, None)
     except WorkloadError as error:
-        why = f"Attestation gives this process no identity ({error}): docs/how-to/operate.md says what has one."
+        why = f"Attestation gives this process no identity ({error}): see docs/how-to/operate.md."
         raise CommandError(why, "no_identity") from error
     except Denied as refused:
         raise CommandError(f"Keycloak gave {name} no token: {refused.detail}.", "not_signed_in") from refused

@@ -57,7 +57,7 @@ def revocations(found: Iterable[Mapping[str, Any]]) -> Iterator[Table | Text]:
 def sources(number: int, ages: Mapping[str, float], more: int) -> Text:
     """Return the number of changes, the number of revocations that are not listed, and how fresh the data is."""
     heard = ", ".join(f"{source} {age:.1f} s ago" for source, age in ages.items())
-    older = f"{more} older ones are not listed.  " if more else ""
+    older = f"{more} older versions are not listed.  " if more else ""
     return Text(f"{older}{number} changes so far.  The registry has news from {heard}.")
 
 

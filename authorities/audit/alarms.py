@@ -20,9 +20,9 @@ AGAIN = 40 * WIDTH
 """Leaves that a start reads again, at least: those of a minute with 150 records a second."""
 
 _MEANING = {
-    "unexplained": "the issuer says so, and its journal does not have it",
-    "silent": "the issuer says so, and its journal says nothing so far",
-    "unknown": "its journal says so, and the issuer does not",
+    "unexplained": "the issuer has it, and its journal does not",
+    "silent": "the issuer has it, and its journal not yet",
+    "unknown": "its journal has it, and the issuer does not",
     "explained": "its journal has it now: there was no reason for the alarm",
 }
 

@@ -75,7 +75,7 @@ def _check_author(line: bytes, service: str, only: Writers) -> None:
     if caller and max(len(caller.actors), len(caller.lineage)) > MAX_ACTORS:  # control: delivered-chain-bounded
         raise Denied(AuditReason.JOURNAL_MALFORMED, f"a record's caller has more than {MAX_ACTORS} actors or ancestors")
     if field := misnamed_field(leaf.event):  # control: delivered-names-have-a-form
-        raise Denied(AuditReason.JOURNAL_MALFORMED, f"{field} of a record has not the form of a name")
+        raise Denied(AuditReason.JOURNAL_MALFORMED, f"{field} of a record does not have the form of a name")
     if leaf.event.service != service:  # control: journal-of-the-caller
         raise Denied(AuditReason.JOURNAL_OF_ANOTHER, f"a record of {leaf.event.service}")
     data = leaf.event.data
@@ -101,7 +101,7 @@ async def new_lines(given: SentLines, there: Link, known: Known) -> Sequence[byt
         same = (hash_of(lines[old - 1]) if old else before.head) == there.head  # control: journal-goes-on-from-the-log
         if same:
             return lines[old:]  # control: delivered-once
-    raise _refusal(AuditReason.JOURNAL_CHANGED, there, "one of them is another now")
+    raise _refusal(AuditReason.JOURNAL_CHANGED, there, "it has changed")
 
 
 def _refusal(reason: AuditReason, there: Link, why: str) -> Denied:

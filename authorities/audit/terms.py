@@ -30,7 +30,7 @@ def receipt_term(service: str, sha256: str) -> Term:
 
 
 def terms_of(entry: bytes) -> frozenset[Term]:
-    """Return the terms of a leaf; nothing for the heads of journals, and for a line that is no leaf.
+    """Return the terms of a leaf; nothing for the heads of journals, and for a line that is not a leaf.
 
     The intake has parsed each leaf (`sent_lines.py`), so this does not: a log has millions.
     """

@@ -17,7 +17,7 @@ MOST_ANSWERS = 200
 LONGEST_SAID = 200
 """Characters of one answer: many rules can give it."""
 NO_RULE = "no rule"
-SAME_SENTENCE = "the same sentence, but the rule is another one"
+SAME_SENTENCE = "the same sentence, but another rule"
 
 
 class Changed(NamedTuple):

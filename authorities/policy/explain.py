@@ -21,7 +21,7 @@ from zerotrust.runtime import policy_of
 MISSED = {
     "context.scopes.contains(context.permission)": "the token does not have the scope",
     "principal.delegates.contains(context.permission)": "the registry does not let this party hold the scope",
-    "principal.may_call.contains(resource)": "the registry does not let this party call that one",
+    "principal.may_call.contains(resource)": "the registry does not let this party call that party",
     "resource.serves.contains(context.permission)": "that party does not offer it",
     "!context.departments.isEmpty()": "the user belongs to no department",
     "!context.delegated || context.one_department": "a party acts for the user, but not in one department",

@@ -152,7 +152,7 @@ class Versions:
             lost = self._file(recorded.number)
             if content.document.digest != recorded.digest:  # control: newest-version-there
                 raise VersionsError(
-                    f"{lost} is damaged, missing or not the version on record, and no older one may be in force: "
+                    f"{lost} is damaged, missing or not the version on record, and no older version may be in force: "
                     "restore it from a backup, or put the rules that it had into policies/"
                 )
             self.active = self._next(content, by=None, why=f"the rules of {lost.name}, which is damaged or missing")

@@ -82,7 +82,7 @@ class Policies:
             raise Denied(RegistryReason.POLICY_OLDER, why, advice=why)
         if self.kept and bundle.version > self.kept.version + MAX_STEP:
             why = f"version {bundle.version} is more than {MAX_STEP:,} above {self.kept.version}, the one before: "
-            why += "docs/how-to/change-a-rule.md says what to do"
+            why += "see docs/how-to/change-a-rule.md"
             raise Denied(RegistryReason.BUNDLE_REFUSED, why, advice=why)
         return bundle
 

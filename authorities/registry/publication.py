@@ -105,13 +105,13 @@ class Published:
         if misfit:
             return (
                 f"{party} is suspended ({suspended}), and its earlier policies do not fit this registry: {misfit}.  So "
-                "nobody is permitted to reinstate it.  Undo the change of registry.yaml, `make register`, `make down`, "
+                "no operator may reinstate it.  Undo the change of registry.yaml, `make register`, `make down`, "
                 f"`make up`; then `zt party reinstate {party}`, and change registry.yaml again."
             )
         return (
-            f"{party} is suspended ({suspended}), and has never brought policies to this registry.  So nobody is "
-            "permitted to reinstate it.  Put its files back, and begin anew: `make down`, `make fresh`, `make up`; in "
-            f"containers, `docker compose down -v` and `up --wait`.  Or restore {KEPT} from a backup."
+            f"{party} is suspended ({suspended}), and has never brought policies to this registry.  So no "
+            "operator may reinstate it.  Put its files back, and start from scratch: `make down`, `make fresh`, `make up`; "
+            f"in containers, `docker compose down -v` and `up --wait`.  Or restore {KEPT} from a backup."
         )
 
 

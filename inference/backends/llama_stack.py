@@ -45,7 +45,7 @@ needs some, and a token lives for 30."""
 
 NO_DEFAULT = (
     "Which model is the default is not known here. Start inference with ZT_MODEL, the name of one as the server lists "
-    "it; or have somebody list the models, which takes model.read and llama.models; or ask for a model by its name."
+    "it; or list the models, which needs model.read and llama.models; or ask for a model by its name."
 )
 
 _NOT_THERE = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.NetworkError)

@@ -93,7 +93,7 @@ EXPECTED = (
     ),
     Expected(
         attacks.take_an_identity,
-        "a program that is no party gets itself an identity",
+        "a program that is not a party gets itself an identity",
         ATTESTED,
         "no identity issued",
         "caller-was-launched",

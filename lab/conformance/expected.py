@@ -7,7 +7,7 @@ demonstration server, and the run compares with the same tools on the same SDK.
 """
 
 _NOT_SERVED = "no prompts, resources or subscriptions are served here, and none are advertised"
-_DEMONSTRATION = "it calls a tool of the suite's own server, and a tool that nobody named is denied, not answered"
+_DEMONSTRATION = "it calls a tool of the suite's own server, and an unknown tool is denied, not answered"
 _ARTIFACT = "it wants the kit's own canned answers; our agents answer with a message and keep no task"
 
 EXPECTED: dict[str, dict[str, str]] = {

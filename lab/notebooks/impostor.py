@@ -76,7 +76,7 @@ async def take_the_readers_place(system: System, real: Real, svid: Svid | None) 
         while not received.connections:
             said = (await impatient.task(alice.credentials, REQUEST)).said
     print("the program received:", received)
-    print("alice is told:", "the reader cannot be reached" if said in UNREACHED else said)
+    print("alice sees:", "the reader cannot be reached" if said in UNREACHED else said)
 
 
 async def _receive(reader: asyncio.StreamReader, received: Received) -> bytes:

@@ -31,7 +31,7 @@ def _problems(registry: Registry, name: str, callee: str, scopes: list[str]) -> 
         yield f"it calls {callee!r}, and may not: add that to parties.{name}.may_call in {REGISTRY}"
     for scope in scopes:
         if scope not in registry.scopes:
-            yield f"it asks for {scope!r}, which is no scope: add it under `scopes` in {REGISTRY}"
+            yield f"it asks for {scope!r}, which is not a scope: add it under `scopes` in {REGISTRY}"
         elif scope not in party.delegates:
             yield f"it asks for {scope!r}, and may not: add that to parties.{name}.delegates in {REGISTRY}"
 

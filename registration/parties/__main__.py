@@ -53,7 +53,7 @@ def _new_tool(project: Project, name: str) -> None:
     project.by_hand += [
         f"tools/{name}/main.py: what its tool does. Now it is a copy of {TOOL_TEMPLATE},",
         "  and counts words.",
-        f"Who may call it: `make new-agent NAME=clerk TOOL={name}` makes an agent that may.",
+        f"To choose who may call it: `make new-agent NAME=clerk TOOL={name}` makes an agent that may.",
     ]
 
 

@@ -101,7 +101,7 @@ def _scope(registry: Registry, tool: str, scope: str, new_scope: str) -> str:
     if scope and scope not in served:
         raise PartyError(
             f"tool/{tool} does not serve a scope {scope!r}.\nSCOPE is one of {', '.join(served)}; "
-            "NEW_SCOPE=tool.count makes a new one."
+            "NEW_SCOPE=tool.count makes a new scope."
         )
     return scope or served[0]
 

@@ -70,7 +70,7 @@ def _users_distribution(home: Path) -> Path:
         version = (home / "version.txt").read_text().strip().removeprefix("Keycloak - Version ")
     except OSError as error:
         raise KeycloakError(
-            f"KEYCLOAK_HOME={home} is no Keycloak distribution: it has no version.txt. Correct or unset it."
+            f"KEYCLOAK_HOME={home} is not a Keycloak distribution: it has no version.txt. Correct or unset it."
         ) from error
     if version != VERSION:
         raise KeycloakError(

@@ -58,7 +58,7 @@ def check_setup() -> None:
     """Raise `LlamaStackError` unless the server and its client are installed."""
     if importlib.util.find_spec("llama_stack_client") is None:
         raise LlamaStackError(
-            "A Llama Stack server needs Python 3.12 or newer, and .venv has an older one: "
+            "A Llama Stack server needs Python 3.12 or newer, and .venv has an older version: "
             "`make up MODEL=llama-stack PYTHON=python3.13`, or the name of your newer Python."
         )
     if not OGX.exists():

@@ -59,7 +59,7 @@ class Exporter:
             try:
                 spans += self._spans.take(leaf, entry)
             except ValueError:
-                self.say(f"Leaf {leaf} is no record of schema 1, and has no span.")
+                self.say(f"Leaf {leaf} is not a record of schema 1, and has no span.")
         while spans and self._to.export(spans) is not SpanExportResult.SUCCESS:
             self.say("No receiver takes spans.  The log keeps the records, and their spans are sent once one does.")
             time.sleep(EVERY)

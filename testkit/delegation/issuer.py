@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 TOKEN_TYPE = "urn:ietf:params:oauth:token-type:"  # noqa: S105 - the beginning of a name
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-NO_JWT = "the issuer's tokens are no JWTs, and nothing else is read"
+NO_JWT = "the issuer's tokens are not JWTs, and nothing else is read"
 
 Claims = dict[str, Any]
 
@@ -197,7 +197,7 @@ class Issuer:
             with self.revoke[what](claims(token)):
                 yield
         else:
-            pytest.skip(f"nobody says how a {what} is revoked")
+            pytest.skip(f"the way to revoke a {what} is not configured")
 
     def _post(self, endpoint: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None) -> httpx.Response:
         if endpoint not in self.metadata:

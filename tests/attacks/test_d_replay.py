@@ -187,7 +187,7 @@ async def test_a_decision_about_a_document_that_has_changed_since(target: Target
                 TOOL, target.writing(), body=tool_call("replace", id=id_, text="Mine again."), reason=Reason.GRANTED
             )
         again.effect = target.system.documents()[id_]["text"] == "Mine again."
-        assert again.effect or "has changed meanwhile" in again.answer.text
+        assert again.effect or "has changed since" in again.answer.text
         yield again
 
 

@@ -1,4 +1,4 @@
-"""The English of the pages: no sentence of one written by hand is over 30 words, and nothing has a word ruled out."""
+"""The English of pages, docstrings and messages: no long sentence, no word ruled out, and fewer of eight patterns."""
 
 import ast
 import re
@@ -15,6 +15,34 @@ LONGEST = 30
 
 GLOSSARY = "docs/reference/glossary.md"
 RULED_OUT = re.findall(r"^\| `([^`]+)` \|", (ROOT / GLOSSARY).read_text(), re.MULTILINE)
+
+ADJECTIVE = "the|this|that|another|such|each|every|older|newer|new|last|first|next|wrong|other"
+PATTERNS = {
+    "is no": r"(?<![Tt]here )\b(?:is|are|was|were) no\b",
+    "has not the": r"\b(?:has|have|had) not (?:the|a|an|exactly)\b|\bha(?:s|ve) no such\b",
+    "Of": r"^Of\b",
+    "What, Who, Whose": r"^(?:What|Who|Whose)\b.*[.:]",
+    "one": rf"\b(?:ones|no one)\b|\b(?:{ADJECTIVE}) one(?=[.,;:)]| (?:that|which|who|is|was|has|in)\b|$)"
+    r"|\b[Oo]ne (?:that|which|who)\b",
+    "nobody": r"\b(?:nobody|somebody|told|meanwhile)\b",
+    "says": r"\b[Ss]ays? (?:who|what|which|how|whether|so)\b",
+    "taken": r"\b(?:is|are|be|and|not) taken\b(?! (?:over|away|out|from))",
+}
+"""What a native reader stumbles over: CONTRIBUTING.md has what to write instead."""
+
+MOST = {
+    "is no": (0, 27, 1),
+    "has not the": (0, 2, 1),
+    "Of": (0, 50, 0),
+    "What, Who, Whose": (18, 165, 2),
+    "one": (5, 148, 2),
+    "nobody": (2, 47, 1),
+    "says": (4, 39, 1),
+    "taken": (0, 9, 0),
+}
+"""Sentences with a pattern, at most: in pages, docstrings and messages.  These numbers only fall."""
+
+NOT_PRODUCT = {"tests", "notebooks"}
 
 
 def blocks(page: str) -> Iterator[str]:
@@ -47,6 +75,31 @@ def ruled_out(page: Path) -> list[str]:
     return [word for word in RULED_OUT if re.search(rf"\b{word}\b", text, re.IGNORECASE)]
 
 
+def texts_of(file: Path) -> tuple[list[str], list[str]]:
+    """Return the docstrings of a module, and its other texts of three words and more: what it prints."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    docstrings = [node.value for node in nodes if isinstance(node, ast.Expr)]
+    texts = [node for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    messages = [str(node.value) for node in texts if node not in docstrings]
+    return [str(node.value) for node in texts if node in docstrings], [it for it in messages if len(it.split()) > 2]
+
+
+def with_pattern(pattern: str, texts: list[str]) -> list[str]:
+    """Return the sentences that have the pattern."""
+    return [it for text in texts for it in sentences(text) if re.search(PATTERNS[pattern], it.strip(" *-"))]
+
+
+def everything() -> dict[str, list[str]]:
+    """Return all pages, docstrings and messages."""
+    there: dict[str, list[str]] = {"pages": [(ROOT / page).read_text() for page in BY_HAND], "doc": [], "messages": []}
+    for file in sorted(ROOT.glob("[a-z]*/**/*.py")):
+        if file.relative_to(ROOT).parts[0] not in NOT_PRODUCT:
+            docstrings, messages = texts_of(file)
+            there["doc"] += docstrings
+            there["messages"] += messages
+    return there
+
+
 pages = pytest.mark.parametrize("name", BY_HAND)
 
 
@@ -64,16 +117,41 @@ def test_no_word_is_ruled_out(name: str) -> None:
 def test_no_text_of_a_program_has_a_word_that_is_ruled_out(folder: str) -> None:
     found = []
     for file in (ROOT / folder).rglob("*.py"):
-        nodes = list(ast.walk(ast.parse(file.read_text())))
-        docstrings = [node.value for node in nodes if isinstance(node, ast.Expr)]
-        texts = [str(node.value) for node in nodes if isinstance(node, ast.Constant) and node not in docstrings]
-        found += [(file.name, word) for word in RULED_OUT if re.search(rf"\b{word}\b", "\n".join(texts))]
+        texts = "\n".join(texts_of(file)[1])
+        found += [(file.name, word) for word in RULED_OUT if re.search(rf"\b{word}\b", texts)]
 
     assert found == []
 
 
+def test_the_patterns_that_readers_stumble_over_become_fewer(capsys: pytest.CaptureFixture[str]) -> None:
+    there = everything()
+    found = {name: tuple(len(with_pattern(name, texts)) for texts in there.values()) for name in PATTERNS}
+
+    with capsys.disabled():
+        print("\nof each pattern, in pages, docstrings and messages:", found)
+    over = {
+        name: with_pattern(name, there[kind])
+        for name, most in MOST.items()
+        for kind, number, limit in zip(there, found[name], most, strict=True)
+        if number > limit
+    }
+    assert not over, "CONTRIBUTING.md has what to write instead"
+
+
 def test_what_is_looked_for_is_found() -> None:
     long = " ".join(["word"] * 31)
+    bad = {
+        "is no": "It is no party.",
+        "has not the": "It has not the hash.",
+        "Of": "Of a yes, it names the rule.",
+        "What, Who, Whose": "What no rule permits is refused.",
+        "one": "It refuses an older one.",
+        "nobody": "It is measured by nobody.",
+        "says": "It says who may call.",
+        "taken": "A token is taken until it ends.",
+    }
 
     assert len(RULED_OUT) >= 5
     assert sentences(f"One. {long}.\n\n| a | b |\n|---|---|\n| `c` d | {long} |\n")[1] == f"{long}."
+    assert {name: with_pattern(name, [text]) for name, text in bad.items()} == {n: [text] for n, text in bad.items()}
+    assert not any(with_pattern(name, ["One key is not there. There is no log. It has not begun."]) for name in bad)

@@ -56,8 +56,8 @@ def test_a_stranger_types_it_off_and_is_told_what_is_not_tried(install: Install,
     told = run("--delegation", "my_issuer.py")
     assert f"{len(CHECKS) - 6} passed, 6 skipped" in told, told
     for missing in (
-        "nobody says how a session is revoked",
-        "nobody says how a user is revoked",
+        "the way to revoke a session is not configured",
+        "the way to revoke a user is not configured",
         "a third client is needed",
     ):
         assert missing in told

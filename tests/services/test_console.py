@@ -279,7 +279,7 @@ async def test_a_stranger_sees_the_way_in_and_nothing_else(here: Consoled) -> No
     assert [one.status_code for one in answers] == [401, 401, 401]
     assert "You are not signed in" in answers[1].text
     assert 'href="/sign-in"' in answers[1].text
-    assert ["What you have sent was not taken." in one.text for one in answers] == [False, False, True]
+    assert ["Your input was not accepted." in one.text for one in answers] == [False, False, True]
     assert not any("ended your session" in one.text for one in answers)
     assert answers[0].json()["reason"] == "not_signed_in"
     assert (await stranger.get("/static/../main.py")).status_code in (404, 401)

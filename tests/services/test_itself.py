@@ -115,7 +115,7 @@ def test_a_process_without_an_identity_is_told_where_there_is_one(
     zt: Zt, attested: Attested, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attested.answer = WorkloadError("no identity issued")
-    told = "Attestation gives this process no identity ({}): docs/how-to/operate.md says what has one."
+    told = "Attestation gives this process no identity ({}): see docs/how-to/operate.md."
     assert failed(zt(*COMMAND)) == told.format("no identity issued")
 
     monkeypatch.setattr(module, "Workload", Workload)

@@ -346,7 +346,7 @@ async def test_a_heartbeat_goes_on_after_a_time_without_an_identity(
 
     def identity() -> Svid:
         if missing:
-            raise WorkloadError("no X.509-SVID, or one that has expired")
+            raise WorkloadError("no X.509-SVID, or it has expired")
         return svid
 
     async with streaming(tmp_path, issuer, identity) as stream, asyncio.timeout(10):

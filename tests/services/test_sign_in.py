@@ -300,7 +300,7 @@ async def test_a_code_that_brings_no_token_is_told(keycloak: Keycloak, answer: d
 async def test_nobody_waits_for_ever(keycloak: Keycloak, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(browser, "SECONDS_TO_SIGN_IN", 0)
 
-    with pytest.raises(LoginError, match=r"nobody signed in within 0 s\.  `zt --device`"):
+    with pytest.raises(LoginError, match=r"no sign-in within 0 s\.  `zt --device`"):
         await in_browser(lambda _: asyncio.sleep(0))
 
 

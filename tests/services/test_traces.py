@@ -189,7 +189,7 @@ def test_a_leaf_that_nobody_can_read_is_said_and_left_out(
     following.follow()
 
     assert receiver.names == ["POST /tasks"]
-    assert capsys.readouterr().err == "Leaf 1 is no record of schema 1, and has no span.\n"
+    assert capsys.readouterr().err == "Leaf 1 is not a record of schema 1, and has no span.\n"
 
 
 def test_a_log_that_is_not_there_yet_is_an_error_that_passes(following: Following, receiver: Receiver) -> None:

@@ -292,7 +292,7 @@ def test_it_is_said_of_whose_records_the_older_ones_are_left_out(many: int) -> N
 
     [told] = trail.omitted_lines(shown)
 
-    first = f"Older ones are left out: {1_000 + many - 1:,} of agent/{many - 1}"
+    first = f"Older records are left out: {1_000 + many - 1:,} of agent/{many - 1}"
     others = "1,000 of agent/0." if many <= trail.MOST_NAMED else " and 2 more."
     assert first in told.plain
     assert told.plain.endswith(others)

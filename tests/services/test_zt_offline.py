@@ -110,7 +110,7 @@ def test_no_more_records_are_shown_than_can_be_read(tmp_path: Path, monkeypatch:
 
     path = tmp_path / "party" / "journal.jsonl"
     told = " ".join(zt("--journals", str(tmp_path), "audit", "show", TRACE).stdout.split())
-    assert "Only 2 of 3 records are shown. Older ones are left out: 1 of" in told
+    assert "Only 2 of 3 records are shown. Older records are left out: 1 of" in told
     found = json.loads(zt("--journals", str(tmp_path), "audit", "show", TRACE, "--json").stdout)
     assert ([one["time"] for one in found["events"]], found["left_out"]) == ([2, 3], 1)
     assert found["left_out_of"] == {str(path): 1}

@@ -126,7 +126,7 @@ def test_arguments_that_are_no_object_cost_one_call_and_not_the_reply(arguments:
     good = a_call('{"a": 1}')["tool_calls"]
 
     bad, other = reply({"tool_calls": a_call(arguments)["tool_calls"] + good}).calls
-    assert bad == Call("search", {}, "the arguments are no JSON object")
+    assert bad == Call("search", {}, "the arguments are not a JSON object")
     assert other == Call("search", {"a": 1})
 
 
@@ -460,7 +460,7 @@ async def test_a_call_that_has_succeeded_is_not_made_again_unless_it_only_reads(
 
 
 async def test_a_bad_call_takes_nothing_from_one_beside_it() -> None:
-    bad = Call("read", {}, "the arguments are no JSON object")
+    bad = Call("read", {}, "the arguments are not a JSON object")
     tools = Answering(read="x")
     answer = await worked("?", Scripted(Reply(calls=(bad, Call("read", {}))), SAID), tools)
 

@@ -101,7 +101,7 @@ def test_what_there_is_no_way_to_try_is_skipped_and_says_what_is_missing() -> No
             "introspection tells the same chain",
         ],
         "there is no revocation_endpoint": ["revoked, exchanged, ancestor"],
-        **{f"nobody says how a {what} is revoked": [f"revoked, exchanged, {what}"] for what in WHAT[:3]},
+        **{f"the way to revoke a {what} is not configured": [f"revoked, exchanged, {what}"] for what in WHAT[:3]},
     }
 
 

@@ -58,7 +58,7 @@ async def test_what_asks_about_no_process_gets_no_answer(node: Node, monkeypatch
 
     monkeypatch.setattr(main, "SECONDS_FOR_A_QUESTION", 0.01)
     assert await ask(node.proc / "s", None) == ""
-    assert (len(node.logged), node.logged[-1]) == (3, "nobody was asked about in time")
+    assert (len(node.logged), node.logged[-1]) == (3, "no pod was examined in time")
 
 
 async def test_more_questions_than_can_be_answered_get_no_answer(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ async def test_whose_pod_it_is_has_to_be_known(
 
     with patch.object(node.network, "handler", answers):
         assert await ask(node.proc / "s", node.start()) == ""
-    assert "the API server did not say which pods are those of agent/reader" in node.logged[-1]
+    assert "the API server did not list the pods of agent/reader" in node.logged[-1]
 
 
 async def test_a_pod_beyond_those_that_are_read_is_not_known(node: Node) -> None:

@@ -106,7 +106,7 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
         draft = await permitted("document.replace", id, effect)
         with telling_failures():
             if not await store.replace(draft, text):
-                raise ToolError(f"{id} has changed meanwhile")
+                raise ToolError(f"{id} has changed since")
         return replaced(draft)
 
     @server.tool()
@@ -115,5 +115,5 @@ def declare(server: MCPServer[None], service: Service, store: Store) -> None:
         draft = await permitted("document.delete", id, lambda it: Effect(before=digest(it)))
         with telling_failures():
             if not await store.remove(draft):
-                raise ToolError(f"{id} has changed meanwhile")
+                raise ToolError(f"{id} has changed since")
         return Entry.model_validate(draft.model_dump())

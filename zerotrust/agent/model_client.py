@@ -111,7 +111,7 @@ def _call(entry: Any) -> Call:
     try:
         return Call(name, strict_object((given or "{}").encode()))  # models send an empty text if there are none
     except (ValueError, AttributeError):
-        return Call(name, {}, "the arguments are no JSON object")
+        return Call(name, {}, "the arguments are not a JSON object")
 
 
 def _refusal_error(party: str, answer: httpx.Response) -> PeerError:

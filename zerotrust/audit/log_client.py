@@ -18,7 +18,7 @@ from zerotrust.tlog.proof import Proof, parse_proof
 PATH = "/journal"
 CHANGED = "journal_changed"
 """The reason for which the log takes nothing more of a journal: it has other records of it."""
-REPAIR = "Nothing more of it is delivered: docs/explain/failures.md says what to do"
+REPAIR = "Nothing more of it is delivered: see docs/explain/failures.md"
 _REASON = re.compile(r"[a-z][a-z_]{0,39}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _MOST_WAIT = 60

@@ -135,7 +135,7 @@ def _open_locked(path: Path) -> int:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not os.path.samestat(os.fstat(fd), path.stat()):
-            raise BlockingIOError("the segment was closed meanwhile")
+            raise BlockingIOError("the segment has been closed since")
     except OSError as error:
         _close(fd)
         raise JournalError(f"{path}: another process writes to it") from error

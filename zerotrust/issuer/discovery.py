@@ -92,7 +92,7 @@ async def discover(issuer: str, http: httpx.AsyncClient, *needed: str) -> Metada
     Raises `UntrustedMetadata`, and `httpx.HTTPError` if it returns none.
     """
     if urlsplit(issuer).scheme != "https":
-        raise UntrustedMetadata(f"the issuer {issuer} is no https address (RFC 8414 section 2)")
+        raise UntrustedMetadata(f"the issuer {issuer} is not an https address (RFC 8414 section 2)")
     try:
         status, answer = await ask(http, "GET", issuer.removesuffix("/") + WELL_KNOWN, most=MAX_METADATA)
         if status != 200:

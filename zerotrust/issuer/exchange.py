@@ -160,7 +160,7 @@ class Exchanger:
             value, kind = str(content["access_token"]), str(content["token_type"]).lower()
             # RFC 8693 section 2.2.1: egress sends it as a bearer token, and the next hop takes access tokens.
             if kind != "bearer" or content["issued_token_type"] != ACCESS_TOKEN:
-                raise Denied(Reason.EXCHANGE_REFUSED, "what came back is no bearer access token")
+                raise Denied(Reason.EXCHANGE_REFUSED, "what came back is not a bearer access token")
             # It came from the issuer itself, and the next hop verifies it; here only its claims are compared.
             claims = jwt.decode(value, options={"verify_signature": False})
             granted = frozenset(str(claims["scope"]).split(" ")) - {""}
@@ -174,7 +174,7 @@ class Exchanger:
                 raise Denied(Reason.EXCHANGE_REFUSED, "what came back is not what was asked for")
             return ExchangedToken(wanted.audience, str(claims["jti"]), min(claims["exp"], caller.expires_at), value)
         except (KeyError, TypeError, jwt.InvalidTokenError) as error:
-            raise Denied(Reason.ISSUER_UNAVAILABLE, "the answer is no token") from error
+            raise Denied(Reason.ISSUER_UNAVAILABLE, "the answer is not a token") from error
 
     async def _note(
         self,

@@ -77,7 +77,7 @@ class ExpiringTLS(CountingTLS):
     def read(self, *arguments: Any) -> Any:
         got = super().read(*arguments)
         if got and self not in self.watched:  # not before: an event loop reads once, for no data, before one can watch
-            raise ssl.SSLError("data on a connection whose end nobody watches")
+            raise ssl.SSLError("data on a connection whose end is not watched")
         return got
 
     def watch(self, abort: Callable[[], None]) -> Peer:
@@ -166,7 +166,7 @@ def outside_context(spki_sha256: str) -> ssl.SSLContext:
         def _peer_of(self, shown: Any) -> Peer:  # noqa: ARG002 - what was verified: nothing, for the pin is all
             certificate = x509.load_der_x509_certificate(self.getpeercert(binary_form=True) or b"")
             if hashlib.sha256(_spki(certificate)).hexdigest() != spki_sha256:  # control: outside-key-pinned
-                raise NotAnSvid("the server's key is not the one that the registry knows")
+                raise NotAnSvid("the server's key is not the key that the registry knows")
             if not certificate.not_valid_before_utc.timestamp() <= _clock():
                 raise NotAnSvid("the server's certificate is not valid yet")
             return Peer(None, certificate.not_valid_after_utc.timestamp())

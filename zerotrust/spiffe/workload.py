@@ -55,7 +55,7 @@ class Workload:
     def svid(self) -> Svid:
         """The current X.509-SVID.  Raises `WorkloadError` if there is none, or it has expired."""
         if self._svid is None or self._svid.not_after <= time.time():
-            raise WorkloadError("no X.509-SVID, or one that has expired")
+            raise WorkloadError("no X.509-SVID, or it has expired")
         return self._svid
 
     def on_renewal(self, call: Callable[[Svid], None]) -> None:

@@ -116,7 +116,7 @@ def _find(settings: Settings, what: "Query", export: Path | None, policy: Path |
     try:
         return find_records(((f"leaf {at}", line) for at, content, line in read if isinstance(content, Outline)), what)
     except NoRecordError as error:
-        raise CommandError(f"{export}: {error} is no record of schema 1.", "unreadable") from error
+        raise CommandError(f"{export}: {error} is not a record of schema 1.", "unreadable") from error
 
 
 @audit.command("verify")
@@ -236,7 +236,7 @@ def policy(context: typer.Context, *, _json: Json = False) -> None:
     try:
         policy(text)
     except InvalidLog as error:
-        output.fail(f"What the registry publishes is no policy: {error}.", "malformed_policy")
+        output.fail(f"The registry publishes something that is not a policy: {error}.", "malformed_policy")
     output.show_text({"policy": text}, text)
 
 

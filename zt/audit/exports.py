@@ -39,7 +39,7 @@ def load_policy(path: Path) -> TrustPolicy:
         raise CommandError(text, "no_policy") from error
     except (OSError, UnicodeDecodeError, InvalidLog) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise CommandError(f"{path} is no policy: {why}.", "malformed_policy") from error
+        raise CommandError(f"{path} is not a policy: {why}.", "malformed_policy") from error
 
 
 def export(log: LogFolder, file: BinaryIO) -> Verification:

@@ -184,7 +184,7 @@ def omitted_lines(found: Records) -> Iterator[Text]:
         most = sorted(found.left_out.items(), key=lambda one: -one[1])
         whose = join_names((f"{many:,} of {author}" for author, many in most), MOST_NAMED)
         shown = len(found.events)
-        text = f"Only {shown:,} of {shown + found.omitted:,} records are shown.  Older ones are left out: {whose}."
+        text = f"Only {shown:,} of {shown + found.omitted:,} records are shown.  Older records are left out: {whose}."
         yield Text(text, "yellow")
 
 

@@ -39,7 +39,7 @@ _GO_ON = """\
 <!doctype html><html lang="en"><meta charset="utf-8"><meta name="referrer" content="no-referrer">
 <meta http-equiv="refresh" content="0; url={0}"><title>zt</title><a href="{0}">Sign in at Keycloak</a>
 """
-_RECEIVED = "Received. You may close this window: the terminal says how it goes on."
+_RECEIVED = "Received. You may close this window: go on in the terminal."
 _REFUSED = "Not signed in. You may close this window: the terminal says why."
 _ANSWERS = {200: _RECEIVED, 400: "This answers no sign-in that was asked for here.", 403: _REFUSED, 404: "Not found."}
 
@@ -97,9 +97,7 @@ async def sign_in(client: Client, *, say: Say, hint: str = "", opened: Callable[
                 async with asyncio.timeout(SECONDS_TO_SIGN_IN):
                     redeemable = await code
             except TimeoutError as error:
-                why = (
-                    f"nobody signed in within {SECONDS_TO_SIGN_IN} s.  `zt --device` signs in by a code, also elsewhere"
-                )
+                why = f"no sign-in within {SECONDS_TO_SIGN_IN} s.  `zt --device` signs in by a code, also elsewhere"
                 raise LoginError(why) from error
         return await request.redeem(http, metadata, redeemable)
 

@@ -21,7 +21,7 @@ SLOWER = 5
 
 _REFUSALS = {
     "access_denied": "it was refused in the browser",
-    "expired_token": "nobody confirmed the code in time.  Repeat the command for a new one",
+    "expired_token": "the code was not confirmed in time.  Repeat the command for a new code",
 }
 
 

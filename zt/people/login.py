@@ -244,7 +244,7 @@ def parse_login(answer: Mapping[str, Any], key: Key) -> Login:
             key=key,
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise LoginError(f"Keycloak's answer is no token answer: {error}") from error
+        raise LoginError(f"Keycloak's answer is not a token answer: {error}") from error
 
 
 def refusal(answer: Mapping[str, Any]) -> str:

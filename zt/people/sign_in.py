@@ -100,4 +100,4 @@ def name_of(token: str) -> str:
     try:
         return str(claims(token)["preferred_username"])
     except (ValueError, IndexError, KeyError) as error:
-        raise CommandError(f"Keycloak's token does not say who signed in ({error}).", "not_signed_in") from error
+        raise CommandError(f"Keycloak's token does not name the user ({error}).", "not_signed_in") from error

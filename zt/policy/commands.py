@@ -140,7 +140,7 @@ def explain(
     from zt.policy.show import explanation_lines as explained_to_people
 
     if not (what := parse_query(trace)) or what.kind != "id":
-        output.fail(f"{trace} is no id: the answer of a task has its trace_id.", "malformed_id")
+        output.fail(f"{trace} is not an id: the answer of a task has its trace_id.", "malformed_id")
     settings: Settings = context.obj
     with explaining_faults():
         records = find(settings.journals, what)

@@ -63,7 +63,7 @@ def activation(found: Found, changed: Found) -> Iterator[RenderableType]:
 
 def _changes(found: Found) -> Iterator[RenderableType]:
     if (told := found["answers"]) is None:
-        yield Text("What changes is not known: a published version no longer fits the registry.", "yellow")
+        yield Text("The changes are not known: a published version no longer fits the registry.", "yellow")
         return
     for rule in found["rules"]:
         yield Text(f"The rule {rule['id']} changes:")
@@ -160,7 +160,7 @@ def _why(one: Found) -> Iterator[str]:
         if one["now"]:
             yield f"It was refused then.  By the registry of today, it would be permitted by rule {near}."
         else:
-            none = f"No rule is about {one['asked']}, so nobody may do it."
+            none = f"No rule is about {one['asked']}, so it is refused to all."
             yield f"No rule permits it.  Nearest: {near}." if near else none
 
 

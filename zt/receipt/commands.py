@@ -86,7 +86,7 @@ def verify_receipts(  # noqa: PLR0913 - one for each option
     policy: PolicyFile = None,
     ca: Annotated[Path | None, typer.Option("--ca", help="the certificate authorities; by default run/ca.pem")] = None,
     export: Annotated[
-        Path | None, typer.Option("--export", help="of `zt audit export`: whether nobody else took part")
+        Path | None, typer.Option("--export", help="of `zt audit export`: whether all who took part are named")
     ] = None,
     _json: Json = False,
 ) -> None:
@@ -176,7 +176,9 @@ def _comparison(proven: "Proven") -> Iterator[Text | Padding]:
         )
     if found.late:
         late = ", ".join(map(short, found.late))
-        yield Text(f"Not complete: the log lacks records of {late}.  Export it again once it has later ones.", "yellow")
+        yield Text(
+            f"Not complete: the log lacks records of {late}.  Export it again once it has later records.", "yellow"
+        )
     if found.changed:
         changed = ", ".join(map(short, found.changed))
         yield Text(f"Not complete: the log no longer took the journal of {changed}, which has changed.", "yellow")

@@ -95,7 +95,7 @@ def load_evidence(path: Path) -> Evidence:
         raise CommandError(text, "no_proof") from error
     except ValueError as error:
         raise CommandError(
-            f"{path} is no proof: {error}.  If it has a refusal, ask again.", "malformed_proof"
+            f"{path} is not a proof: {error}.  If it has a refusal, ask again.", "malformed_proof"
         ) from error
 
 

@@ -87,7 +87,7 @@ class Verifier:
             try:
                 who = await _asked_about(connection)
             except OSError as error:
-                self._refuse(str(error) or "nobody was asked about in time")
+                self._refuse(str(error) or "no pod was examined in time")
                 return
             caller, too_many = self._caller(who.pid), self._asked.total() >= MOST_QUESTIONS
             if self._asked[caller] >= MOST_OF_CONTAINER:  # control: questions-of-one-container
@@ -153,7 +153,7 @@ async def _asked_about(connection: socket.socket) -> Peer:
         loop.remove_reader(connection)
     _, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
     if not descriptors:
-        raise ProcessLookupError("nobody was asked about")
+        raise ProcessLookupError("no pod was examined")
     return _process(descriptors[0])
 
 

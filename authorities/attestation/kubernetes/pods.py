@@ -45,9 +45,9 @@ class Pods:
         try:
             known = await self._of(account)
         except (httpx.HTTPError, OSError, ValueError, KeyError) as error:
-            raise NotAttestedError(f"the API server did not say which pods are those of {party}: {error!r}") from error
+            raise NotAttestedError(f"the API server did not list the pods of {party}: {error!r}") from error
         if pod not in known:  # control: pod-of-party
-            raise NotAttestedError(f"its pod, {pod}, has not the account {account} in the namespace zero-trust")
+            raise NotAttestedError(f"its pod, {pod}, does not have the account {account} in the namespace zero-trust")
 
     async def _of(self, account: str) -> set[str]:
         headers = {"accept": NAMES_ALONE, "authorization": f"Bearer {self._token.read_text()}"}

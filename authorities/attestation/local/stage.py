@@ -21,7 +21,7 @@ from authorities.attestation.verifier.measure import BYTECODE_CACHES, MeasureErr
 _MAIN = """\
 import ctypes, os, signal
 
-# No other process of this user can read this one's memory, variables or open files.  The kernel ensures that from the
+# No other process of this user can read its memory, variables or open files.  The kernel ensures that from the
 # first instruction (`closed.py`); if it is configured otherwise (fs.suid_dumpable), prctl does (PR_SET_DUMPABLE
 # is 4; ptrace(2)).
 # The kernel kills this process when the authority ends, however that ends (PR_SET_PDEATHSIG is 1).

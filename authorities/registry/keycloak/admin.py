@@ -70,7 +70,7 @@ class Administration:
         async with self.asking() as admin:
             path = f"admin/realms/{admin.connection.realm_name}/sessions/{session}"
             if (answer := await admin.connection.a_raw_delete(path)).status_code == 404:
-                raise UnknownError("it has no such session: that one has ended already, or its id has a typo")
+                raise UnknownError("it has no such session: it has ended already, or its id has a typo")
             raise_error_from_response(answer, KeycloakDeleteError, expected_codes=[204])
 
     async def disable_user(self, user: str) -> None:

@@ -18,7 +18,7 @@ from start.system import System
 INTRODUCTION = (
     "The system that figure 3 of the series draws as today's. alice's client calls an agent. The agent hands her own "
     "token to a Llama Stack server, and with it the static key of its tool. The server checks that one token, asks the "
-    "model, and calls the tool with the key. Server and Keycloak are the real ones; documents, their poison and the "
+    "model, and calls the tool with the key. Server and Keycloak are real; documents, their poison and the "
     "model's rules are those of this project. What the same attacks come to in this project is in "
     "docs/how-to/models.md, beside these."
 )

@@ -42,7 +42,7 @@ def new_key(path: Path, name: str, kind: int) -> NoteKey:
 def load_key(path: Path, name: str, kind: int) -> NoteKey:
     """Return the key that was made before.  Raises `NoteKeyError`, and `FileNotFoundError` if there is none."""
     if (mode := path.stat().st_mode & 0o777) & 0o077:
-        raise NoteKeyError(f"{path} has mode {mode:o}: others may have read the key.  Begin with a new one.")
+        raise NoteKeyError(f"{path} has mode {mode:o}: others may have read the key.  Begin with a new key.")
     if len(seed := path.read_bytes()) != SEED:
         raise NoteKeyError(f"{path} is not a key of {SEED} bytes: restore it, because no other one will do.")
     private = Ed25519PrivateKey.from_private_bytes(seed)

@@ -47,7 +47,7 @@ def decode_bundle(raw: bytes, count: int) -> list[bytes]:
         found.append(raw[start : start + length])
         at = start + length
     if at != len(raw):
-        raise InvalidLog(f"a bundle that has not exactly {count} entries")
+        raise InvalidLog(f"a bundle without exactly {count} entries")
     return found
 
 
