@@ -110,7 +110,7 @@ class Published:
             )
         return (
             f"{party} is suspended ({suspended}), and has never brought policies to this registry.  So no "
-            "operator may reinstate it.  Put its files back, and start from scratch: `make down`, `make fresh`, `make up`; "
+            "operator may reinstate it.  Put its files back, and start over: `make down`, `make fresh`, `make up`; "
             f"in containers, `docker compose down -v` and `up --wait`.  Or restore {KEPT} from a backup."
         )
 
