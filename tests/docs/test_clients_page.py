@@ -12,7 +12,6 @@ import pytest
 from start.sign_in import CA, ISSUER
 from tests.support.clients_page import block, typed
 from tests.support.system import ROOT, deployment, registry
-from zerotrust.decision import Denied
 from zerotrust.identity import UnverifiedToken
 from zerotrust.possession import check_proof, thumbprint
 
@@ -62,24 +61,3 @@ def test_the_addresses_are_those_of_a_start_here() -> None:
     assert f"| orchestrator | `{registry().address('orchestrator')}`, at {place.host}:{place.port}:" in page
     assert f"`{CA.relative_to(ROOT)}`" in page
     assert all(f"`{uri}`" in page for uri in registry().parties["walkthrough"].redirect_uris)
-
-
-@pytest.mark.parametrize(
-    ("header", "claims", "url"),
-    [
-        ({"typ": "application/dpop+jwt"}, {}, URL),
-        ({}, {"iat": 0.5}, URL),
-        ({}, {"jti": "j" * 129}, URL),
-        ({}, {}, URL.replace("/tasks", "/%74asks")),
-        ({}, {}, URL.replace("/tasks", "/./tasks")),
-    ],
-)
-def test_the_gate_takes_no_other_form_of_a_proof(header: dict[str, str], claims: dict[str, Any], url: str) -> None:
-    client = typed()
-    with_token = client["prove"]("POST", url, TOKEN)
-    made = jwt.decode(with_token, options={"verify_signature": False})
-    made |= {name: made["iat"] + value if name == "iat" else value for name, value in claims.items()}
-    proof = jwt.encode(made, client["KEY"], "ES256", jwt.get_unverified_header(with_token) | header)
-
-    with pytest.raises(Denied, match="bad_proof"):
-        check_proof(proof, token=TOKEN, key=client["DPOP_JKT"], method="POST", url=URL, now=time.time())

@@ -74,9 +74,3 @@ def test_the_walkthrough_calls_every_revocation_method_as_the_page_does() -> Non
     told = re.findall(r"^\| ([^|]+) \| [^|]+ \| \d+ ms \|", page, re.MULTILINE)
 
     assert [method.called for method in REVOCATION_METHODS.values()] == told
-
-
-def test_no_page_has_the_marks_of_a_conflict() -> None:
-    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
-
-    assert [page for page in pages if re.search(r"^(<{7}|>{7}) ", page.read_text(), re.MULTILINE)] == []

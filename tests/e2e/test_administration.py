@@ -145,18 +145,6 @@ async def test_a_token_that_keycloak_no_longer_takes_is_replaced(
     assert assertions.asked == 1
 
 
-async def test_it_reads_what_happened_and_ends_what_a_user_has_open(administration: Administration, t0: str) -> None:
-    assert t0  # somebody has signed in
-
-    async with administration.asking() as admin:
-        events = await admin.a_get_events({"type": "LOGIN", "max": "1"})
-        admin_events = await admin.a_get_admin_events({"max": "1"})
-        await admin.a_user_logout(USERS["bob"][0])
-
-    assert events[0]["clientId"] in ("walkthrough", "zt")
-    assert isinstance(admin_events, list)
-
-
 # --- what it cannot do ------------------------------------------------------------------------------------------------
 
 

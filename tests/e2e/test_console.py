@@ -1,9 +1,6 @@
 """A web console on the real Keycloak: a confidential client by which users sign in, and whose tokens start chains."""
 
-import re
-import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -12,9 +9,8 @@ import pytest_asyncio
 
 from registration.realm import realm as derive
 from start.keycloak.server import Keycloak
-from start.system import HOST, System
 from testkit.browser import Person
-from tests.support.console import AT, CONSOLE, REDIRECT, events_of
+from tests.support.console import CONSOLE, REDIRECT
 from tests.support.real import imported
 from tests.support.realm import Realm, asked_at, claims, code_in, code_of, redeeming
 from tests.support.svid import TrustDomain
@@ -97,50 +93,3 @@ async def test_it_exchanges_nothing(keycloak: Keycloak, console: Realm) -> None:
 
     assert exchanged.status_code == 400
     assert "not enabled for the requested client" in exchanged.json()["error_description"]
-
-
-NAMED = {"sni_hostname": "console.localhost"}
-"""Whom the console has to prove to be; a browser finds that name on this machine by itself (RFC 6761 section 6.3)."""
-
-
-@asynccontextmanager
-async def signed_in(system: System, user: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser in which that user has signed in at the running console."""
-    here, trusted = f"https://{HOST}:{system.port(CONSOLE)}", ssl.create_default_context(cafile=system.ca_file)
-    person = Person(user, system.keycloak.passwords[user])
-    async with (
-        httpx.AsyncClient(base_url=here, verify=trusted, trust_env=False, timeout=30) as browser,
-        httpx.AsyncClient(verify=system.keycloak.tls, trust_env=False, timeout=30) as at_keycloak,
-    ):
-        leads = await browser.get("/sign-in", extensions=NAMED)
-        form = await at_keycloak.get(leads.headers["location"])
-        back = await person.confirm(at_keycloak, await person.fill_in(at_keycloak, form))
-        entered = await browser.get(back.headers["location"].removeprefix(AT), extensions=NAMED)
-        assert entered.status_code == 200, entered.text
-        yield browser
-
-
-async def form_of(browser: httpx.AsyncClient, **fields: str) -> dict[str, str]:
-    found = re.search(r'name="form_token" value="([^"]+)"', (await browser.get("/", extensions=NAMED)).text)
-    assert found
-    return {"form_token": found[1], **fields}
-
-
-async def test_a_person_signs_in_starts_a_task_sees_its_hops_and_signs_out(system: System) -> None:
-    own = {"origin": AT}
-    async with signed_in(system, "alice") as alice, signed_in(system, "eve") as eve:
-        form = await form_of(alice, request="Summarise the incident reports of my department and file the result.")
-        path = (await alice.post("/tasks", data=form, headers=own, extensions=NAMED)).headers["location"]
-        text = ""
-        while "event: end" not in text:  # a browser asks again, too
-            text += (await alice.get(f"{path}/hops", extensions=NAMED)).text
-
-        told = events_of(text)
-        calls = {(one["from"], one["to"], one["token"]["name"]) for one in told if one.get("kind") == "call"}
-        assert {(CONSOLE, "orchestrator", "T0"), ("agent/reader", "tool/documents", "T2")} <= calls
-        assert "resource_denied" in {one.get("reason") for one in told}
-        assert (await eve.get(path, extensions=NAMED)).status_code == 404
-
-        left = await alice.post("/sign-out", data=await form_of(alice), headers=own, extensions=NAMED)
-        assert left.status_code == 303, left.text  # Keycloak has confirmed it
-        assert (await alice.get(path, extensions=NAMED)).status_code == 401

@@ -16,21 +16,18 @@ from authlib.oauth2.rfc9068 import JWTBearerTokenValidator  # type: ignore[impor
 from joserfc.jwk import KeySet
 
 from authorities.registry.keycloak.events import RECORDED
-from registration.realm import realm as derived
 from registration.realm.users import USERS
 from start.keycloak.server import Keycloak
-from testkit.browser import REDIRECT, sign_in
+from testkit.browser import REDIRECT
 from tests.support.real import EVERYTHING
 from tests.support.realm import SERVER, Realm, chain, claims, dead
 from tests.support.revocation_page import ADMIN_ROWS, USER_TYPES
-from tests.support.system import CHAIN, registry
+from tests.support.system import CHAIN
 from zerotrust.registry.model import Registry
 from zerotrust.token_validation import TICK
-from zt.people.login import Login
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
-CLIENTS = [client["clientId"] for client in derived(registry())["clients"]]
 
 READING = "agent.invoke tool.read inference.run llama.chat"
 WRITING = "agent.invoke tool.write inference.run llama.chat"
@@ -72,10 +69,6 @@ async def story(realm: Realm, t0: str) -> dict[str, str]:
     return tokens
 
 
-async def signed_in(realm: Realm, keycloak: Keycloak, user: str, scope: str = "task.run") -> Login:
-    return await sign_in(realm.issuer, "walkthrough", user, keycloak.passwords[user], scope, verify=keycloak.tls)
-
-
 @pytest.fixture
 def t1(story: dict[str, str]) -> str:
     return story["T1"]
@@ -111,23 +104,6 @@ async def test_a_validator_of_other_people_takes_every_token(realm: Realm, story
     assert claims(story[name])["client_id"] == claims(story[name])["azp"]
 
 
-@pytest.mark.parametrize("name", STORY)
-async def test_a_token_names_its_ancestors_and_its_transaction(story: dict[str, str], name: str) -> None:
-    ancestors: list[str] = []
-    parent = STORY[name].parent
-    while parent:
-        ancestors.insert(0, claims(story[parent])["jti"])
-        parent = STORY[parent].parent
-
-    said = claims(story[name])
-
-    assert said.get("lineage", []) == ancestors
-    assert said.get("txn") == (ancestors[0] if ancestors else None)
-    first = claims(story["T0"])
-    assert said.get("root") == ({"azp": "walkthrough", "iat": first["iat"]} if ancestors else None)
-    assert len({claims(token)["jti"] for token in story.values()}) == len(story)
-
-
 async def test_the_realm_shows_one_key_for_one_algorithm(realm: Realm) -> None:
     [key] = (await realm.http.get(f"{realm.endpoint}/certs")).json()["keys"]
 
@@ -154,30 +130,6 @@ async def test_a_wish_can_only_shorten_a_life(realm: Realm, t1: str, wanted: str
     said = claims(answer.json()["access_token"])
     assert said["exp"] - said["iat"] == granted
     assert granted - answer.json()["expires_in"] in {0, 1}  # the second may have ended in between
-
-
-# --- one department of several ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("department", ["/engineering", "/finance"])
-async def test_a_token_names_the_one_department_that_was_asked_for_and_so_does_what_comes_from_it(
-    realm: Realm, keycloak: Keycloak, department: str
-) -> None:
-    login = await signed_in(realm, keycloak, "dana", EVERYTHING)
-    assert sorted(claims(login.access_token)["groups"]) == ["/engineering", "/finance"]
-    token = await realm.exchanged(
-        "orchestrator", login.access_token, audience="agent/reader", scope=READING, requested_department=department
-    )
-    child = await realm.exchanged("agent/reader", token, audience="tool/documents", scope="tool.read")
-
-    assert claims(token)["groups"] == claims(child)["groups"] == [department]
-    assert (await realm.introspected("tool/documents", child))["groups"] == [department]
-    (other,) = {"/engineering", "/finance"} - {department}
-    for wish in (other, "/operators"):
-        answer = await realm.exchange(
-            "agent/reader", token, audience="tool/documents", scope="tool.read", requested_department=wish
-        )
-        assert dead(answer)
 
 
 # --- wider, elsewhere, not addressed, not genuine ---------------------------------------------------------------------
@@ -269,18 +221,6 @@ async def test_a_server_outside_is_an_audience_and_no_client_that_can_ask_for_an
     assert (await realm.http.get(f"{realm.endpoint}/auth", params=query)).status_code in (400, 403)
 
 
-# --- other kinds of token ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["refresh_token", "id_token"])
-async def test_no_other_token_of_a_login_can_be_exchanged(realm: Realm, keycloak: Keycloak, kind: str) -> None:
-    login = await signed_in(realm, keycloak, "alice", EVERYTHING)
-
-    answer = await realm.exchange("orchestrator", getattr(login, kind), audience="agent/reader", scope=READING)
-
-    assert answer.status_code == 400
-
-
 # --- who is let in ----------------------------------------------------------------------------------------------------
 
 
@@ -321,10 +261,6 @@ def _error(answer: httpx.Response) -> str:
     assert answer.status_code == 302
     where = urlsplit(answer.headers["Location"])
     return parse_qs(where.query or where.fragment)["error"][0]
-
-
-async def test_the_question_is_good_that_the_next_tests_spoil(realm: Realm) -> None:
-    assert (await realm.http.get(f"{realm.endpoint}/auth", params=QUESTION)).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
-from functools import partial
 
 import pytest
 
@@ -23,16 +22,6 @@ from zt.people.registry_client import RegistryClient
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
-READER = "agent/reader"
-
-
-async def t2(intruder: Intruder) -> str:
-    """What the reader holds for the tool."""
-    t1 = await intruder.token(
-        "orchestrator", await intruder.login("alice"), READER, "agent.invoke tool.read inference.run llama.chat"
-    )
-    return await intruder.token(READER, t1, "tool/documents", "tool.read")
-
 
 async def run(intruder: Intruder, alice: Login) -> dict[str, str]:
     """What comes of a task, or of the attempt to start one."""
@@ -50,34 +39,6 @@ async def finished_again(intruder: Intruder, alice: Login) -> bool:
 
 
 # --- an operator ------------------------------------------------------------------------------------------------------
-
-
-async def test_a_suspended_agent_is_called_by_nobody_heard_by_nobody_and_given_nothing_until_it_is_reinstated(
-    system: System, intruder: Intruder, zt: Callable[..., str]
-) -> None:
-    reading, alice, fresh = await t2(intruder), await intruder.sign_in("alice"), await intruder.sign_in("alice")
-    t1 = await intruder.token("orchestrator", alice.access_token, READER, "agent.invoke tool.read")
-    assert (await run(intruder, alice))["event"] == "finished"
-    assert outcome(await intruder.call_tool(READER, reading, "read", id="ENG-101")) == "200 ok"
-
-    shown = await asyncio.to_thread(zt, "party", "suspend", READER, "--because", "it was seen")
-    try:
-        # With a token for which another was exchanged before, and with a new one.
-        asking = partial(intruder.send, None, "orchestrator", "/tasks", None, json=TASK)
-        called = [await asking(auth=one.auth) for one in (alice, fresh)]
-        heard = await intruder.call_tool(READER, reading, "read", id="ENG-101")
-        given = await intruder.exchange(READER, t1, "tool/documents", "tool.read")
-        listed = await asyncio.to_thread(zt, "party", "list")
-    finally:
-        await asyncio.to_thread(zt, "party", "reinstate", READER)
-
-    assert "suspended" in shown
-    assert [outcome(answer) for answer in called] == ["403 peer_revoked"] * 2
-    assert outcome(heard) == "401 revoked"
-    assert outcome(given) == "401 invalid_client"
-    assert "it was seen" in listed
-    assert await finished_again(intruder, alice)
-    assert outcome(await intruder.call_tool(READER, reading, "read", id="ENG-101")) == "200 ok"
 
 
 async def test_what_the_registry_refuses_an_operator_is_on_record_where_the_operator_is_told(
@@ -144,6 +105,3 @@ async def test_a_rogue_in_an_agents_place_gets_no_token(system: System) -> None:
     assert len(tried) == 2
     assert [attempt for attempt in tried if not attempt.as_expected] == []
     assert (await task(system, "alice"))["result"]["event"] == "finished"
-
-
-# --- a token in other hands -------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import subprocess
-from typing import Any
 
 import pytest
 
@@ -13,20 +12,13 @@ from demo.tokens import tokens_of
 from start.manual_steps import steps
 from start.system import ROOT, System
 from tests.support.leaks import holds_token
-from tests.support.real_tasks import DRAWN, asked, task, traced
-from tests.support.records import flat
-from zerotrust.audit.event_types import Outcome
+from tests.support.real_tasks import DRAWN, task, traced
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.authority.names import short
 from zerotrust.token_validation import TICK
 from zt.audit.journals import first_bad_record
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
-
-
-def written(system: System, trace_id: str) -> list[dict[str, Any]]:
-    """The decisions among them."""
-    return [flat(event) for event in traced(system, trace_id) if not isinstance(event.data, Outcome)]
 
 
 async def test_each_hop_has_its_own_token_exactly_as_drawn(system: System) -> None:
@@ -52,51 +44,6 @@ async def test_each_hop_has_its_own_token_exactly_as_drawn(system: System) -> No
     assert {token.transaction for token in tokens.values()} == {tokens["T0"].token_id}
     assert tokens["T2"].lineage == (tokens["T0"].token_id, tokens["T1"].token_id)
     assert tokens["T2w"].lineage == (tokens["T0"].token_id, tokens["T1w"].token_id)
-
-
-async def test_the_poisoned_document_gets_nowhere(system: System) -> None:
-    done = await task(system, "alice")
-
-    refused = [
-        (short(record["party"]), record["operation"], record["reason"])
-        for record in written(system, done["result"]["trace_id"])
-        if not record["allowed"]
-    ]
-    assert sorted(refused) == [
-        ("agent/reader", "POST tools/call replace", "scope_missing"),
-        ("agent/reader", "document.read", "resource_denied"),
-        ("agent/writer", "POST tools/call read", "scope_missing"),
-        ("agent/writer", "document.replace", "resource_denied"),
-    ]
-    assert "Revenue" not in str(done)
-
-
-async def test_two_users_at_once_see_their_own_department_only(system: System) -> None:
-    alice, bob = await asyncio.gather(task(system, "alice"), task(system, "bob"))
-
-    assert "pager storm" in str(alice["steps"])
-    assert "invoice" not in str(alice)
-    assert "invoice paid twice" in str(bob["steps"])
-    assert "pager storm" not in str(bob)
-
-
-async def test_who_works_for_two_departments_carries_nothing_from_one_to_the_other(system: System) -> None:
-    """Dana may read finance's forecast and file in engineering; no task of hers does both."""
-    forecast, secret = "Summarise the forecast and file it.", "Revenue is expected to fall by a tenth"
-    refused = await asked(system, "dana", forecast)
-    assert (refused.status_code, refused.json()["reason"]) == (400, "department_needed")
-
-    in_engineering = await task(system, "dana", forecast, department="/engineering")
-    assert in_engineering["result"]["event"] == "finished"
-    assert secret not in str(in_engineering)
-
-    in_finance = await task(system, "dana", forecast, department="/finance")
-    assert secret in str(in_finance["steps"])
-    calls = [r for r in written(system, in_finance["result"]["trace_id"]) if r.get("actors")]
-    assert {str(record["groups"]) for record in calls} == {"['/finance']"}
-
-    alice = await task(system, "alice", "Read every summary of the forecast.")
-    assert secret not in str(alice)
 
 
 async def test_every_refusal_of_the_walkthrough_answers_as_expected(system: System) -> None:

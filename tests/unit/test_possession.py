@@ -92,6 +92,8 @@ def test_ed25519_does_as_well(name: str) -> None:
         pytest.param(made(htm="GET"), id="another method"),
         pytest.param(made(htu="https://elsewhere.example/tasks"), id="another address"),
         pytest.param(made(htu="https://["), id="no address"),
+        pytest.param(made(htu=URL.replace("/tasks", "/%74asks")), id="an escaped address"),
+        pytest.param(made(htu=URL.replace("/tasks", "/./tasks")), id="an address with a dot"),
         pytest.param(made(ath=ATH[::-1]), id="another token"),
         pytest.param(made(iat=float(NOW)), id="a time that is no integer"),
         pytest.param(made(iat=NOW - LIFE - 1), id="old"),
