@@ -284,8 +284,8 @@ async def test_the_page_that_the_browser_opens_is_for_this_account_alone_and_not
     ("answer", "told"),
     [
         ({"error": "invalid_grant", "error_description": "PKCE"}, "not exchanged for a token: invalid_grant: PKCE"),
-        ({"access_token": "a"}, "no token answer"),
-        (TOKENS | {"expires_in": "soon"}, "no token answer"),
+        ({"access_token": "a"}, "not a token answer"),
+        (TOKENS | {"expires_in": "soon"}, "not a token answer"),
         (TOKENS | {"token_type": "Bearer"}, "not bound to our key"),
         ({"error": "a\n\x1bb", "error_description": "x" * 300}, "for a token: a  b: x{194}$"),
     ],
@@ -487,7 +487,7 @@ async def test_a_code_that_nobody_confirms_is_waited_for_no_longer_than_it_is_go
 ) -> None:
     keycloak.answers, keycloak.begun = [PENDING], BEGUN | {"expires_in": expires_in}
 
-    with pytest.raises(LoginError, match="nobody confirmed the code in time"):
+    with pytest.raises(LoginError, match="the code was not confirmed in time"):
         await by_code(Clock())
     assert len(keycloak.asked) == 1 + polls
 

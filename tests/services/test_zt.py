@@ -209,7 +209,7 @@ def test_a_token_that_does_not_say_who_signed_in_is_not_used(
     for token in (token_of(None), "opaque", f"a.{deep}.c"):
         signs_in(monkeypatch, None, token=token)
 
-        assert failed(zt("party", "list")).startswith("Keycloak's token does not say who signed in")
+        assert failed(zt("party", "list")).startswith("Keycloak's token does not name the user")
         assert (registered.asked, signed_out.pop()) == ([], token)
 
 

@@ -118,7 +118,7 @@ async def test_a_slash_at_the_end_of_an_issuer_counts_and_its_metadata_are_where
 
 
 async def test_an_issuer_that_is_no_https_address_is_not_even_asked(asked: Asked) -> None:
-    with pytest.raises(UntrustedMetadata, match="no https address"):
+    with pytest.raises(UntrustedMetadata, match="is not an https address"):
         await discover("http://issuer.test/realms/agents", asked.http)
 
     assert asked.requests == []

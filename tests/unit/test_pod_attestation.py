@@ -100,7 +100,7 @@ async def test_whose_pod_it_is_has_to_be_known(
 async def test_a_pod_beyond_those_that_are_read_is_not_known(node: Node) -> None:
     node.accounts |= {str(number): "zero-trust/agent-reader" for number in range(MOST_PODS)}
     assert await ask(node.proc / "s", node.start()) == ""
-    assert "has not the account agent-reader" in node.logged[-1]
+    assert "does not have the account agent-reader" in node.logged[-1]
 
 
 @pytest.mark.parametrize(

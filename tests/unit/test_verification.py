@@ -66,7 +66,7 @@ def test_a_hash_that_is_changed_is_told_from_a_leaf_that_is(leaf: int) -> None:
 
     found = fault(b"".join(lines))
     assert (found.leaf, found.what, found.who) == (leaf, "changed", EXPORT)
-    assert "the leaf is the one that was signed" in found.why
+    assert "the leaf is as it was signed" in found.why
     assert (found.party, found.record) == (identify(ENTRIES[leaf]) or (None, None))
 
 
