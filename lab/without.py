@@ -9,6 +9,7 @@ or, if that would be too long, on its own line above.  The running system does n
 """
 
 import ast
+import gc
 import inspect
 import re
 from collections import defaultdict
@@ -77,7 +78,7 @@ def controls() -> Mapping[str, list[tuple[Path, int]]]:
 def where(control: Control) -> str:
     """Return the file and the function of a control."""
     file, line = _find(control)
-    function = "" if file.suffix == POLICIES else _function(_statement(ast.parse(file.read_text()), line))
+    function = "" if file.suffix == POLICIES else _function(_statement(_parse(file), line))
     return f"{file.relative_to(ROOT)} {function}".rstrip()
 
 
@@ -117,9 +118,21 @@ def _policies_without(ids: Iterable[str]) -> Any:
     return patch.object(engine, "__init__", weakened)
 
 
+def _parse(file: Path) -> ast.Module:
+    """Parse a file while no garbage is collected.
+
+    Before Python 3.11.8 and 3.12.2, `ast.parse` fails if a collected task logs its traceback, which parses too
+    (gh-106905).
+    """
+    gc.disable()
+    try:
+        return ast.parse(file.read_text())
+    finally:
+        gc.enable()
+
+
 def _weaken(file: Path, found: Iterable[tuple[int, Control]]) -> Iterator[tuple[FunctionType, CodeType]]:
-    source = file.read_text()
-    tree = ast.parse(source)
+    tree = _parse(file)
     gone = [(_target(tree, line), line, control) for line, control in found]
     for place, line, control in gone:
         control.hook(place, line)

@@ -150,5 +150,5 @@ async def test_a_pod_from_elsewhere_that_takes_a_partys_place(target: Target) ->
     """It has the party's image, and the agent's socket by a folder of the node; or another account of the namespace."""
     for account in "default/default", "default/agent-reader", "zero-trust/default", "zero-trust/agent-writer":
         pid = target.node.start(account=account)
-        yield await target.about(pid, "has not the account agent-reader in the namespace zero-trust")
+        yield await target.about(pid, "does not have the account agent-reader in the namespace zero-trust")
         target.node.end(pid)

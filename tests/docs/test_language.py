@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.test_budgets import FILES, is_product
 from tests.support.pages import BY_HAND, GENERATED
 from tests.support.system import ROOT
 
@@ -41,8 +42,6 @@ MOST = {
     "taken": (0, 9, 0),
 }
 """Sentences with a pattern, at most: in pages, docstrings and messages.  These numbers only fall."""
-
-NOT_PRODUCT = {"tests", "notebooks"}
 
 
 def blocks(page: str) -> Iterator[str]:
@@ -92,9 +91,9 @@ def with_pattern(pattern: str, texts: list[str]) -> list[str]:
 def everything() -> dict[str, list[str]]:
     """Return all pages, docstrings and messages."""
     there: dict[str, list[str]] = {"pages": [(ROOT / page).read_text() for page in BY_HAND], "doc": [], "messages": []}
-    for file in sorted(ROOT.glob("[a-z]*/**/*.py")):
-        if file.relative_to(ROOT).parts[0] not in NOT_PRODUCT:
-            docstrings, messages = texts_of(file)
+    for file in FILES:
+        if file.suffix == ".py" and is_product(file) and (ROOT / file).is_file():
+            docstrings, messages = texts_of(ROOT / file)
             there["doc"] += docstrings
             there["messages"] += messages
     return there

@@ -209,7 +209,7 @@ def test_a_pod_from_elsewhere_does_not_take_the_readers_place(cluster: Cluster) 
     cluster.start(from_elsewhere, namespace="default")
     foreign = cluster.pod
     try:
-        awaited(cluster.verifier, "has not the account agent-reader in the namespace zero-trust")
+        awaited(cluster.verifier, "does not have the account agent-reader in the namespace zero-trust")
         cluster.start()
         cluster.wait_until_ready()
     finally:
