@@ -40,7 +40,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
 class _NoDecision(ZeroTrustError):
-    """There is no answer, or the answer is no decision."""
+    """No answer came, or an answer without a decision."""
 
     def __init__(self, reason: Reason, why: str) -> None:
         super().__init__(why)

@@ -29,7 +29,7 @@ from zerotrust.routes import MAX_TEXT
 from zerotrust.transport.responses import cut_off
 
 OPEN = {"/health", "/sign-in", "/callback"}
-"""Paths for which nobody has to be signed in; and everything below `/static/`."""
+"""Paths that need no sign-in; and everything below `/static/`."""
 HOME, SIGN_OUT = "/", "/sign-out"
 """The one page that is another one for a person who is signed in; and the form that waits for nothing."""
 MAX_FORM, MOST_FIELDS = 2 * MAX_TEXT, 8
@@ -51,7 +51,7 @@ class Admission:
     """The app behind the gate, for people who are signed in."""
 
     def __init__(self, app: ASGIApp, *, gate: Gate, sessions: Sessions, issuer: Issuer) -> None:
-        """`app` raises the `Denied` of its handlers; `gate` is the one in front of it."""
+        """`app` raises the `Denied` of its handlers; `gate` is in front of it."""
         self._app, self._gate, self._sessions, self._issuer = app, gate, sessions, issuer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,7 +15,7 @@ FILE = "before.json"
 
 
 class Seen(BaseModel):
-    """What came of an attack on one system."""
+    """The outcome of an attack on one system."""
 
     succeeded: bool
     happened: str

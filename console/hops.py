@@ -1,4 +1,4 @@
-"""What one record of a task tells people, as JSON: who called whom, with which token, and what was decided.  Pure."""
+"""Shows one record of a task to people, as JSON: who called whom, with which token, and what was decided.  Pure."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from zerotrust.authority.names import Calls, short, token_name
 from zerotrust.decision import Reason, Rule
 
 DIGITS = 12
-"""Of a digest of code that people are shown."""
+"""Digits of a digest of code that people are shown."""
 ISSUER = "Keycloak"
 USE = "use"
 """The group of the actions that are permissions, as the policies name it."""
@@ -20,7 +20,7 @@ USE = "use"
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What records are explained with, as it is now."""
+    """The current names and rules that explain records."""
 
     calls: Calls
     """The parties that each party may call."""
@@ -32,7 +32,7 @@ class Known:
 
 
 def hop_of(event: AuditEvent, tokens: Mapping[str, Caller], known: Known) -> dict[str, Any] | None:
-    """Return what a record tells, or None if it is no part of a task.
+    """Return what a record tells, or None if it does not belong to a task.
 
     `tokens`: the task's tokens so far, by their ids.
     """

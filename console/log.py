@@ -1,11 +1,11 @@
 """Follows the audit log, and passes on each entry once it is proven to be there.
 
 One reader for all people.  It checks each checkpoint against the policy that the registry publishes, with its
-witnesses, and each entry against the checkpoint's root (RFC 9162 section 2.1.3; c2sp.org/tlog-tiles).  So nobody shows
-the console an entry that is not in the log.  The witnesses do not know who wrote an entry: a compromised ledger can add
+witnesses, and each entry against the checkpoint's root (RFC 9162 section 2.1.3; c2sp.org/tlog-tiles).  So an entry
+outside the log never reaches the console.  The witnesses do not know who wrote an entry: a compromised ledger can add
 some in any party's name.
 
-It leaves no entry out after its first look, so nobody who writes many can hide those of others.  It has one bundle in
+It omits no entry after its first look, so a party cannot hide others' records behind its own.  It has one bundle in
 memory at a time, proves it as a whole, and lets others go on after each entry.  Measured: 20,000 short records a
 second, ten times what one party delivers; with entries of 57 KB, others wait up to 50 ms.
 """
@@ -29,11 +29,11 @@ from zerotrust.tlog.quorum import NONE, TrustPolicy, policy
 from zerotrust.tlog.tree import InvalidLog, check_inclusion
 
 EVERY, AGAIN = 0.2, 2.0
-"""Seconds between two looks; and after one that failed."""
+"""Seconds between two looks; and after a failed look."""
 TRUSTED = 60
 """Seconds for which the registry's policy is used.  It changes with the witnesses."""
 WINDOW = 16 * tiles.WIDTH
-"""Entries before the first look that are read: the last ones."""
+"""Entries before the first look that are read: the latest."""
 AT_A_TIME = 2.0
 """Seconds after which a look takes in no further bundle: a page waits for a look."""
 MOST_BYTES = tiles.WIDTH * (tiles.MAX_ENTRY + 2)
@@ -64,7 +64,7 @@ class LogReader:
         self._next = 0.0
         """Before this time of the loop, nothing is read again."""
         self.cosigned = 0
-        """Since when (in seconds since the epoch) the newest checkpoint that is taken in has a quorum of witnesses."""
+        """Since when (in seconds since the epoch) the newest checkpoint read here has a quorum of witnesses."""
         self.problem = ""
         """Why what is new is not shown, for people; empty while all that is in the log is taken in."""
 
@@ -79,7 +79,7 @@ class LogReader:
         return self._looking
 
     async def catch_up(self) -> None:
-        """Wait until what has been published is taken in: no longer than for one answer of another party."""
+        """Wait until this console has read the published log: no longer than for one answer of another party."""
         await asyncio.wait([self.look()])
 
     async def _look(self) -> None:

@@ -1,7 +1,7 @@
 """Console: shows people what happened, from the records of all parties, and lets them start tasks of their own.
 
-It has no rights of its own beyond reading the audit log, as every party has.  What it shows to a person is decided by
-the policies, and it calls the orchestrator with that person's own token.
+It has no rights of its own beyond reading the audit log, as every party has.  The policies decide what it shows to a
+person, and it calls the orchestrator with that person's own token.
 """
 
 from contextlib import suppress

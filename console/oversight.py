@@ -1,4 +1,4 @@
-"""What operators look after, in the records: who was suspended or revoked, changed rules, alarms, and refusals.  Pure.
+"""Collects the records that operators watch: suspensions, revocations, changed rules, alarms, and refusals.  Pure.
 
 Only the authority that does a thing says that it was done: the registry, the policy authority, or the ledger (alarms).
 """
@@ -17,13 +17,13 @@ from zerotrust.limits.bounded import Bounded
 from zerotrust.registry.model import Registry
 
 MOST, MOST_ALARMS, MOST_REFUSALS = 20, 5, 100
-"""Changes of each kind, and alarms about each party and refusals of each one, that are kept."""
+"""Kept changes of each kind, and kept alarms and refusals of each party."""
 EARLY = 1.0
 """Seconds by which a party may refuse because of a drift before the registry has recorded that."""
 WITHDRAWS, POLICY_CHANGES = {"suspend", "revoke", "drift"}, {"activate", "rollback", "in_force"}
 
 Row = tuple[float, str, str, str, str]
-"""When, in seconds since the epoch, what was done to what, by whom, and why.  Of an alarm: the cause, the party, the
+"""When, in seconds since the epoch, what was done to what, by whom, and why.  An alarm's cause, its party, the
 user whose token it is about, and that token."""
 
 
@@ -31,14 +31,14 @@ class Oversight:
     """The latest of each kind."""
 
     def __init__(self, registry: Callable[[], Registry]) -> None:
-        """`registry` returns the one in force."""
+        """`registry` returns the version in force."""
         self._registry = registry
         self.changes, self.rules = (deque[Row](maxlen=MOST) for _ in range(2))
         self._alarms = defaultdict[str, deque[Row]](partial(deque, maxlen=MOST_ALARMS))
         self.asked = 0.0
         """When the registry took the order for the last withdrawal, in seconds since the epoch."""
         self.target, self.ended = "", 0.0
-        """What that withdrew, such as `agent/reader` or `user alice`; when that was reinstated, or 0."""
+        """The target of that change, such as `agent/reader` or `user alice`; when that was reinstated, or 0."""
         self.took: dict[str, float] = {}
         """The seconds from then until each party first refused because of it, as the party itself says."""
         self.differences = Bounded[str, deque[str]](MOST)

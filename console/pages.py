@@ -27,7 +27,7 @@ _TEMPLATES = Environment(
 )
 _STATIC = {file.name: file.read_bytes() for file in (_HERE / "static").iterdir()}
 REASONS = {**orjson.loads(_STATIC["reasons.json"]), Reason.APPLICATION_ERROR: ""}
-"""What each reason means, in words."""
+"""The meaning of each reason, in words."""
 _NEXT = {
     401: "Sign in.",
     403: "Open the page again, and send its form from there.",
@@ -35,7 +35,7 @@ _NEXT = {
     429: "Wait a few seconds, then load the page again.",
     503: "Try again in a moment.",
 }
-"""What a person does next, by the status of a refusal; at all others, begin again."""
+"""A person's next step, by the status of a refusal; at all others, begin again."""
 
 
 def page(session: Session | None, name: str, status: int = 200, **values: Any) -> HTMLResponse:

@@ -1,6 +1,6 @@
 """The parties, and what operators do about them: orders to the registry, stopwatches, and what is on record.
 
-What the page shows is known to the console as to every party, by the registry's feed and the log.  An order goes to the
+The console knows what the page shows as every party does, by the registry's feed and the log.  An order goes to the
 registry with the operator's own token, of a second sign-in: the registry decides about it and records it in the
 operator's name, and so the console can do nothing that its user could not.
 """
@@ -32,7 +32,7 @@ from zerotrust.service import Service
 
 
 def view_of(service: Service, oversight: Oversight, thief: Thief, names: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the page shows.  What somebody else says is a text of its own, so that it imitates nothing else.
+    """Return what the page shows.  A text of another party stands alone, so that it imitates nothing else.
 
     `names`: of people who have signed in here, by their ids.
     """

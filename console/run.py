@@ -92,7 +92,7 @@ class Runs:
             log.warning("a task got no answer: %s", type(error).__name__)
 
     def _end(self, ended: Run) -> None:
-        """Forget answers that are old, or of sessions that have ended; and the oldest ones, until there is room."""
+        """Forget old answers and those of ended sessions; then the oldest, until there is room."""
         ended.answer, ended.sending = ended.answer or b'{"error": "no answer"}', None
         sizes = Counter[Session | None]()
         for trace, run in [*self._runs.items()][::-1]:

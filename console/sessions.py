@@ -1,6 +1,6 @@
 """The sessions of people who are signed in, in the memory of this process alone: a restart signs everybody out.
 
-A browser has one cookie with random bits, and no token.  What it has before the sign-in ends is a secret of its own,
+A browser has one cookie with random bits, and no token.  Before the sign-in ends, it holds a secret of its own,
 which is the PKCE verifier, too; and `state` is signed here.  So a stranger who begins many sign-ins fills nothing here.
 """
 
@@ -18,13 +18,13 @@ SESSION, SIGN_IN = "__Host-session", "__Host-sign-in"
 """Cookies.  With this prefix a browser takes them from this very host alone, over TLS (RFC 6265bis section 4.1.3.2)."""
 SECONDS_TO_SIGN_IN = 300
 _KEY = secrets.token_bytes(32)
-"""Of this process, for `state`."""
+"""This process's key, for `state`."""
 MOST, MOST_OF_A_USER = 1_000, 5
 """Sessions in all, and of one user.  One more ends the user's oldest one, and otherwise the oldest of all."""
 
 
 class ConsoleReason(ReasonCode):
-    """What the console itself refuses to a browser, before any policy is asked."""
+    """The console's own refusals to a browser, before any policy is asked."""
 
     NOT_SIGNED_IN = "not_signed_in", (401, None)
     FORGED_REQUEST = "forged_request", (403, "invalid_request")
@@ -49,7 +49,7 @@ class Session:
     """The user's, for people."""
     refresh_token: str = field(repr=False)
     form_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
-    """What each form of its pages carries."""
+    """The token in each form of its pages."""
     operator: Principal | None = None
     """Whom a second sign-in gave a token for the registry.  There is no refresh token: it ends with that token."""
     signing_in: str = ""

@@ -2,7 +2,7 @@
 
 The user's token stays in this process.  It names this console (`azp`), and the gate of the orchestrator takes it over
 this console's certificate alone.  It is verified here exactly as there.  Keycloak asks for the password each time
-(`registration/realm`), so nobody is signed in by a link, nor after a sign-out.
+(`registration/realm`), so neither a link nor a visit after a sign-out signs a person in.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The hops of one task to one browser, as they become records: server-sent events (WHATWG HTML section 9.2).
 
 A stream ends with the task and with the person's session; and the admission ends it with the person's token and rights.
-The browser then asks again, and says which hop it had last; after the event `end` it does not.  `LONGEST` is less than
+The browser asks again, and names the last hop that it had; after the event `end` it does not.  `LONGEST` is less than
 a token lasts, so a page follows a task that never ends in two streams at most.  A program that goes on asking gets as
 many streams at once as the gate admits of a person (`hardening/in_flight.py`), and each one is on record.
 """

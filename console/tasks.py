@@ -31,7 +31,7 @@ MOST_OF_A_PARTY = 1_000_000
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """What one request of a user led to."""
+    """All hops of one request of a user."""
 
     id: str
     """Its trace."""
@@ -50,7 +50,7 @@ class Task:
     """In the order of the log."""
     _spans: set[tuple[str, str]] = field(default_factory=set)
     _bytes: Counter[str] = field(default_factory=Counter)
-    """Of the records of each party."""
+    """Bytes of each party's records."""
 
     @property
     def size(self) -> int:

@@ -17,11 +17,11 @@ from zerotrust.limits.bounded import Bounded
 from zerotrust.limits.strict_json import strict_object
 
 MOST_BYTES = 1024
-"""Of a line of the answer; the longest of ours has 400."""
+"""Bytes of a line of the answer; the longest of ours has 400."""
 LONGEST_TEXT = 128
 """Bytes of each text in it: an address of ours fits, and no token does."""
 MOST_LINES = 1000
-"""Of an answer: a probe has one for each change of a service's answer."""
+"""Lines of an answer: a probe has a line for each change of a service's answer."""
 SECONDS = 70
 """For the next line: a probe in which nothing changes takes a minute."""
 PROBED = 60
@@ -33,7 +33,7 @@ MOST_PEOPLE = 1000
 
 
 class Used(BaseModel):
-    """What came of a use of a token: the request, over whose certificate (`by`), and the answer, within seconds."""
+    """The outcome of a use of a token: the request, over whose certificate (`by`), and the answer, within seconds."""
 
     method: str
     address: str
@@ -43,7 +43,7 @@ class Used(BaseModel):
     reason: Annotated[str, Field(pattern="^[a-z0-9_ -]{1,40}$")]
     took: float
     before: str
-    """What the token's holder was answered just before."""
+    """The answer to the token's holder just before."""
 
 
 class Thief:
@@ -52,7 +52,7 @@ class Thief:
     def __init__(self) -> None:
         self.socket = ConsoleSettings().thief_socket
         self.ids, self.serves = dict[str, str](), dict[str, bool]()
-        """Of the probe under way: the ids of its session, token and user; and whether each service served it last."""
+        """The probe under way: the ids of its session, token and user; and whether each service served it last."""
         self.until = 0.0
         """When the last probe ends or ended, in seconds since the epoch."""
         self._one, self._next = asyncio.Lock(), Bounded[str, float](MOST_PEOPLE)

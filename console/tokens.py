@@ -1,6 +1,6 @@
-"""What the tokens of a task can do: T0, T1, T2 side by side from the records, and what a thief of the last one gets.
+"""Shows the power of a task's tokens: T0, T1, T2 side by side from the records, and what a thief of the last gets.
 
-Each way of using it is told in words, from the steps of the gate and the catalogue of attacks.  Where the thief of the
+The page describes each use of it, from the steps of the gate and the catalogue of attacks.  Where the thief of the
 lab runs, a person may have it use one of its own tokens in that way (`console/thief.py`).
 """
 
@@ -43,7 +43,7 @@ CLAIMS: dict[str, Callable[[Caller], str]] = {
     "lifetime": lambda token: f"{(token.expires_at - token.issued_at) // MICROSECONDS} s",
     "id": lambda token: token.token_id,
 }
-"""What a token says."""
+"""A token's claims."""
 
 
 def to_a_tool(tokens: Sequence[Caller]) -> list[Caller]:

@@ -47,7 +47,7 @@ async def until_settled(ask: Callable[[], Awaitable[str]], *passing: str) -> str
 
 
 async def insist(command: Callable[[], Awaitable[T]]) -> T:
-    """Return what an operator's command returns, given again while it is answered 503.  Raises as the last one."""
+    """Return what an operator's command returns, given again while it is answered 503.  Raises as the last try."""
     for _ in range(TRIES - 1):
         try:
             return await command()

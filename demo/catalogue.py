@@ -1,4 +1,4 @@
-"""What the running system must refuse: who tries what, the control that stops it, and the answer.
+"""Lists what the running system must refuse: who tries what, the control that stops it, and the answer.
 
 An attempt that needs more than a stranger has is made like an intruder inside a genuine workload would make it: with
 the workload's own identity and the tokens that it receives.
@@ -14,7 +14,7 @@ from zt.people.authorities import REGISTRY
 TOO_BIG = {"request": "x" * (1 << 20)}
 BROKEN = (b'{"request"', b'{"request":"a","request":"b"}', b"\xff\xfe{\x00", b"[" * 9000)
 PARTIES = {"the orchestrator": "orchestrator", "the reader": "agent/reader", "the writer": "agent/writer"}
-"""Whose certificate is shown; no other caller has one."""
+"""The party whose certificate is shown; other callers have none."""
 SUSPEND: dict[str, Any] = {"path": "/parties/agent/writer/suspend", "json": {"cause": "the walkthrough tries it"}}
 READ = {"path": "/mcp", **tool_call("read", id="ENG-101")}
 ATTEMPTS: dict[str, tuple[Try, ...]] = {
@@ -180,4 +180,4 @@ BY_NAME = {
         Try("runs a task that names neither", "orchestrator: one department", "400 department_needed", task("t0")),
     ),
 }
-"""What only these users try."""
+"""Attempts of these users alone."""

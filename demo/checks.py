@@ -13,7 +13,7 @@ ALLOWED = "must be allowed"
 """In the place of the control that stops an attempt: it must succeed, or the refusals beside it would prove nothing."""
 
 WIDEST = 24
-"""Columns for the controls; longer ones are broken between words."""
+"""Columns for the controls; longer names are broken between words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Attempt:
     who: str
     what: str
     control: str
-    """What stops it, or `ALLOWED`."""
+    """The control that stops it, or `ALLOWED`."""
     expected: str
     answered: str
 
@@ -38,9 +38,9 @@ class Checks:
 
     made: list[Attempt] = field(default_factory=list)
     trace_id: str = ""
-    """Of alice's task, once it has run."""
+    """The trace of alice's task, once it has run."""
     ending: str = ""
-    """What the end says besides."""
+    """More lines at the end."""
     broken: list[str] = field(default_factory=list)
     """The parts that an error ended, each with its cause."""
 

@@ -4,7 +4,7 @@ With `passwords`, it prints the people's passwords instead; with `token alice`, 
 `task`, the answer to her task; with `attempts`, on `start/compose.intruders.yaml`, it makes those of intruders inside
 three genuine containers.
 
-It reaches Keycloak by `ZT_ISSUER_AT`, under the name that a browser on the machine uses.  It is no party and has no
+It reaches Keycloak by `ZT_ISSUER_AT`, under the name that a browser on the machine uses.  It is not a party and has no
 identity.  It reads the parties' journals, which no party lets another one read.
 """
 
@@ -115,7 +115,7 @@ async def connect(accounts: dict[str, str]) -> Containers:
 
 
 async def refusals_to_people(system: Running, checks: Checks) -> None:
-    """What is refused to people and programs without an identity."""
+    """Attempts of people and programs without an identity are refused."""
 
     async def trying() -> AsyncIterator[Attempt]:
         async for attempt in attempts_of_users(system):
@@ -195,7 +195,7 @@ async def next_steps(system: Running, _checks: Checks) -> None:
 
 
 async def refusals_to_intruders(system: Running, checks: Checks) -> None:
-    """What is refused to intruders inside three containers."""
+    """Attempts of intruders inside three containers are refused."""
     begin("What is refused", f"Attempts of intruders inside three genuine containers. {LEGEND}")
     await checks.make_all(attempts(system))
 

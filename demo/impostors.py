@@ -24,7 +24,7 @@ from zerotrust.spiffe.svid import Svid
 from zerotrust.spiffe.tls import server_context
 
 RECEIVED = {"": "no request", "GET /.well-known/agent-card.json": "no token"}
-"""What the call of the orchestrator came to: the requests that an impostor got of it."""
+"""The outcome of the orchestrator's call: the requests that an impostor got of it."""
 
 
 async def rogues(system: System) -> AsyncIterator[Attempt]:

@@ -24,10 +24,10 @@ INSIDERS = ("orchestrator", "agent/reader", "agent/writer")
 """The workloads that an intruder is inside of."""
 NO_CONNECTION = "no connection"
 MARGIN = 20
-"""Seconds before its expiry at which a certificate or a token is no longer used, so that each call ends in time.
+"""Seconds before its expiry from which it uses no certificate and no token, so that each call ends in time.
 """
 ACTS = {"agent/reader": "tool.read", "agent/writer": "tool.write"}
-"""What an agent may do with the tool."""
+"""The agent's right at the tool."""
 
 Source = Callable[[], Awaitable[str]]
 """Where a token comes from."""
@@ -148,7 +148,7 @@ class User:
         self._ended = ""
 
     def exchange(self, token: Source, who: str, audience: str, scopes: str, **more: Any) -> Token:
-        """What the workload `who` gets for one of this user's tokens."""
+        """The tokens that the workload `who` gets in exchange for one of this user's tokens."""
 
         async def get() -> str:
             return await self.intruder.token(who, await token(), audience, scopes, **more)
@@ -161,7 +161,7 @@ class User:
         return f"{head}.{signature[::-1]}"
 
     async def ended(self) -> str:
-        """Return a token for the tool that was valid for a second, and is no more."""
+        """Return a token for the tool that was valid for one second."""
         if not self._ended:
             t1 = await self.t1()
             self._ended = await self.intruder.token("agent/reader", t1, "tool/documents", "tool.read", lifetime=1)

@@ -1,4 +1,4 @@
-"""What the Llama Stack server's own API refuses: it checks tokens by itself, after our APIs.
+"""Tries what the Llama Stack server's own API refuses: it checks tokens by itself, after our APIs.
 
 Made as an intruder inside inference could make it, who reaches that server and holds the tokens for it.
 """

@@ -1,4 +1,4 @@
-"""Who took part: alice verifies it from her answer alone; then a forger alters it, or alice accepts less.
+"""The participants: alice verifies them from her answer alone; then a forger alters it, or alice accepts less.
 
 Nothing is asked of anybody while she verifies.  She has the authority's certificate, the policy of the log and the list
 of the parties that she accepts from before.
@@ -42,7 +42,7 @@ FORGER, CHOOSY = "a forger, before alice has her answer", "alice, who accepts le
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """What alice has: the answer to her task, its proof, and what she believes."""
+    """Alice's material: the answer to her task, its proof, and what she believes."""
 
     answer: bytes
     request: bytes

@@ -1,4 +1,4 @@
-"""The parts of the walkthrough: each has a title and a sentence that says what comes, and why."""
+"""The parts of the walkthrough: each has a title and a sentence about what comes, and why."""
 
 from rich.text import Text
 
@@ -16,7 +16,7 @@ NO = "\N{EN DASH}"
 
 
 def begin(title: str, sentence: str = "") -> None:
-    """Begin a part, with a sentence that says what comes."""
+    """Begin a part, with a sentence about what comes."""
     console.print()
     console.rule(Text(title, "bold"), characters="─")
     if sentence:

@@ -1,4 +1,4 @@
-"""Makes the attempts that the running system must refuse, and says what was answered.
+"""Makes the attempts that the running system must refuse, and prints the answers.
 
 The walkthrough makes each once.
 """
@@ -72,7 +72,7 @@ async def _try_other_department(intruder: Intruder) -> Attempt:
 
 
 async def ask_for_identity(endpoint: str, issuer: str) -> Attempt:
-    """Have this program, which is no party, ask for an identity at the Workload API."""
+    """Have this program, which is not a party, ask for an identity at the Workload API."""
     try:
         with WorkloadApiClient(endpoint) as stranger:
             await asyncio.to_thread(stranger.fetch_jwt_svid, {issuer})

@@ -137,7 +137,7 @@ async def wait_for_user(use: Use) -> None:
 
 
 async def _wait_for_next_second(of: float) -> None:
-    """Keycloak dates sessions in whole seconds, so one that begins in this second may be taken for an earlier one."""
+    """Keycloak dates sessions in whole seconds, so a session of the same second may pass for an older session."""
     await asyncio.sleep(max(0.0, int(of) + 1 - time.time()))
 
 

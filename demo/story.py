@@ -41,11 +41,11 @@ class TaskRun(NamedTuple):
     """A task that has ended."""
 
     events: list[AuditEvent]
-    """What the journals have of it."""
+    """Its records in the journals."""
     model: str
     """The name of the model that its agents asked for."""
     summary: str = ""
-    """What the reader made of the reports."""
+    """The reader's summary of the reports."""
     told: str = ""
     """How it ended, with the id of the draft that was filed."""
 
@@ -56,7 +56,7 @@ class TaskRun(NamedTuple):
 
 
 class InjectedCall(NamedTuple):
-    """What the poisoned report makes an agent try, how that appears in the journals, and what stops it."""
+    """Shows what the poisoned report makes an agent try, how that appears in the journals, and what stops it."""
 
     who: str
     what: str
@@ -135,7 +135,7 @@ async def tell_story(system: Running, checks: Checks) -> None:
 
 
 def describe_model(done: TaskRun) -> str:
-    """Say which model answered: its name is in the task's own answer, and where it runs is in the journals."""
+    """Print the model that answered: its name is in the task's own answer, and where it runs is in the journals."""
     outside = any(isinstance(event.data, Exchange) and event.data.audience == NAME for event in done.events)
     where = "behind a Llama Stack server" if outside else "inside inference"
     what = "a script, which obeys whatever it reads" if done.obeys else "it may obey what it reads, or not"

@@ -107,7 +107,7 @@ def _exchange_table(registry: Registry, title: str, parent: Caller, token: Calle
 
 
 CLAIMS = ("issued to (azp)", "only for (aud)", "user (sub)", "actors (act)", "scope", "groups", "lifetime", "id (jti)")
-"""What is shown of a token."""
+"""The fields of a token that are shown."""
 
 
 def claims_table(chain: Mapping[str, Caller], claims: Sequence[str] = CLAIMS) -> Table:

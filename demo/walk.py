@@ -61,7 +61,7 @@ async def impostors(system: System, checks: Checks) -> None:
 
 
 async def refusals(system: System, checks: Checks) -> None:
-    """What is refused to intruders inside parties."""
+    """Attempts of intruders inside parties are refused."""
     begin(
         "What is refused",
         "Stolen tokens, wrong audiences, missing scopes. An intruder inside a genuine party makes these attempts, with "

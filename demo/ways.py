@@ -16,11 +16,11 @@ OWN, OTHERS = {"alice": "ENG-101", "bob": "FIN-201"}, {"alice": "FIN-201", "bob"
 Ask = Callable[[User, str | None], Awaitable[httpx.Response]]
 """Sends a request for a user, as a workload or, without one, as a program without a certificate."""
 Name = Literal["t0", "t0_reading", "t1", "t2", "t3", "listing", "forged", "ended", "id_token", "renewed", "olgas"]
-"""Of a token: one of the user's, or olga's."""
+"""A token's name: one of the user's, or olga's."""
 
 
 class Try(NamedTuple):
-    """What somebody may try, and the answer that it must get."""
+    """An attempt, and the answer that it must get."""
 
     what: str
     control: str

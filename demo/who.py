@@ -25,7 +25,7 @@ PEOPLE = {
 
 
 def name_of(subject: str) -> str:
-    """Return the name of a user, or the id itself if it is nobody's here."""
+    """Return the name of a user, or the id itself if no user here has it."""
     return next((name for name, (identifier, _) in USERS.items() if identifier == subject), subject)
 
 

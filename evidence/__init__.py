@@ -2,7 +2,7 @@
 
     proven = verify(answer, authorities=bundle, accepted=accepted, policy=policy, evidence=evidence)
 
-What a reader of receipts needs is here.  Exports are verified by `evidence.verification`.  No party runs any of this,
+A reader of receipts needs this folder only.  `evidence.verification` verifies exports.  No party runs any of this,
 nor is measured with it.
 """
 

@@ -1,4 +1,4 @@
-"""What the reader of receipts accepts: parties, with the code and the scopes that each may have had.  Pure."""
+"""Holds what the reader of receipts accepts: parties, with the code and the scopes that each may have had.  Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

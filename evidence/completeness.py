@@ -2,7 +2,7 @@
 
 A party that leaves a receipt out cannot change the journals of others: the party that it called has recorded the call.
 A user's token may serve for several answers.  The lineage of a call's token, which the issuer has signed, shows to
-which of them the call belongs.  The token next to the root is one that the front door got for an answer.  A trace
+which of them the call belongs.  The front door got the token next to the root for an answer.  A trace
 proves nothing, because each party tells the next one what it likes.
 
 A record is the word of its author, whom the error names: of the caller for an exchange, of the called party for an
@@ -85,7 +85,7 @@ class _FirstExchange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _LoggedTransaction:
-    """What a log says of a transaction."""
+    """A log's account of a transaction."""
 
     calls: dict[_Request, _Call] = field(default_factory=dict)
     exchanges: list[tuple[str, tuple[str, ...], Exchange]] = field(default_factory=list)
@@ -96,14 +96,14 @@ class _LoggedTransaction:
 
 
 class Comparison(NamedTuple):
-    """What a log says of others in the same transaction."""
+    """A log's account of other answers in the same transaction."""
 
     others: int
     """How many other answers the front door gave in it, which were not compared; a proof that was asked for is one."""
     operations: tuple[str, ...]
     """The requests of these answers, as the front door has recorded them: method and path, in the order of the log."""
     undecided: tuple[str, ...]
-    """Those of them to which calls may belong that are in no receipt: their own receipts say whether.  One that was cut
+    """Those of them to which calls may belong that are in no receipt: their own receipts decide it.  One that was cut
     off has brought no client its receipts."""
     late: tuple[str, ...]
     """Parties that were above their share at the ledger during the task: their records may come at any later time."""

@@ -84,7 +84,7 @@ def hashes_of(line: bytes) -> bytes:
 
 
 def lines_of(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines of an export, each with its newline.  One that is too long comes in pieces, which have none."""
+    """Yield the lines of an export, each with its newline.  A line that is too long comes in pieces without it."""
     while line := file.readline(MAX_LINE + 1):
         yield line
 

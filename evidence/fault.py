@@ -16,7 +16,7 @@ from zerotrust.tlog.tree import HASH, leaf_hash
 
 
 def record_of(line: bytes | None) -> Outline | None:
-    """Return the outline of a record; None if the line is no record."""
+    """Return the outline of a record; None for any other line."""
     try:
         content = outline(line or b"")
     except ValueError:
@@ -156,7 +156,7 @@ def surplus(index: int, line: bytes | None, hashes: Hashes, source: str) -> Faul
 
 
 def identify(line: bytes | None) -> tuple[str, int] | None:
-    """Return the service and the number of a record; None if it is no record."""
+    """Return the service and the number of a record; None for any other line."""
     record = record_of(line)
     return (record.service, record.number) if record else None
 

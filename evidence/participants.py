@@ -21,19 +21,19 @@ from zerotrust.tlog.proof import Evidence
 from zerotrust.tlog.quorum import TrustPolicy
 
 EXACTLY = "it has to be as it was sent, byte for byte, without a line feed added, and not formatted again"
-"""What people get wrong about an answer or a request that they have saved."""
+"""Common mistakes with an answer or a request that they have saved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """Who took part in a task."""
+    """The participants of a task."""
 
     root: VerifiedReceipt
     """The receipt of the party that answered, with those of its calls below it, and theirs below them."""
     at: int | None
     """When enough witnesses had seen it, in seconds since the epoch; None if no evidence was given."""
     compared: Comparison | None = None
-    """What the log says of others; None if it was not compared."""
+    """The log's account of others; None if it was not compared."""
 
     @property
     def others(self) -> int | None:

@@ -14,7 +14,7 @@ STEPS = (
     "you accept each party",
     "the log has no other call or exchange of this transaction",
 )
-"""What each step of a verification shows, the first one first."""
+"""The proof that each step of a verification gives, in order."""
 
 SOMEBODY = "a party without a name"
 """If no party is at fault, or an unknown one."""

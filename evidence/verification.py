@@ -1,7 +1,7 @@
 """Verifies an export of the log, and names the first fault and who made it.  Pure; the keys are those of a policy.
 
 The signed checkpoint vouches for the hashes, and the hashes for the leaves: what differs from them was changed in the
-export.  What is under the signed root is said by the log, which has to be consistent (`fault.JournalPositions`).
+export.  The log states what is under the signed root, which has to be consistent (`fault.JournalPositions`).
 """
 
 from collections.abc import Iterator

@@ -78,6 +78,6 @@ def _reader() -> TypeAdapter[Receipt]:
 
 
 def is_of(receipt: Receipt, request: str) -> bool:
-    """Whether it can be of the request with this digest: one that was refused was perhaps not read to its end."""
+    """Whether it can be of the request with this digest: a refused request was perhaps not read to its end."""
     unread = receipt.request is None and receipt.verdict == "refused" and not receipt.calls
     return unread or receipt.request == request

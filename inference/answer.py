@@ -46,7 +46,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What all parts of one answer have in common."""
+    """The common members of all parts of one answer."""
 
     number: str
     """The last part of the answer's id."""

@@ -59,7 +59,7 @@ class _Spent:
 
 
 class Budgets:
-    """What each transaction has spent."""
+    """The spending of each transaction."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock, self._spent = clock, Bounded[str, _Spent](CAPACITY)

@@ -1,6 +1,6 @@
 """Deletes checks from source code.  Pure.
 
-What counts as a check, and what remains when it is deleted:
+Defines a check, and what remains when it is deleted:
   if X: raise, return ...      X, without consequence
   X or Y, X and Y              Y; and X
   f(x), await f(x)             nothing, if it is a statement: a record, a count, a named check

@@ -110,7 +110,7 @@ def as_task(context: RequestContext, parts: Sequence[Part]) -> Task:
 
 
 def with_history(executor: AgentExecutor, context: RequestContext) -> str:
-    """Return this message, after all earlier ones of any user in this context."""
+    """Return this message, after all earlier messages of any user in this context."""
     said = vars(executor).setdefault("said", {}).setdefault(context.context_id, [])
     said.append(context.get_user_input())
     return "\n".join(said)

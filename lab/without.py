@@ -55,7 +55,7 @@ class Control:
     id: str
     hook: Hook = delete
     how: str = ""
-    """What happens there, in a few words, where a row takes away the same control in several ways."""
+    """The change there, in a few words, where a row takes away the same control in several ways."""
 
     def __str__(self) -> str:
         return f"{self.id} ({self.how})" if self.how else self.id

@@ -21,7 +21,7 @@ LISTING = frozenset({"model.read", "llama.models"})
 SECONDS_TO_CHOOSE = 10
 """Seconds for which a task waits for the list; without one, it goes on with the default.
 
-The exchange before it may take as long: like any other one, it ends before the answer."""
+The exchange before it may take as long: like any other, it ends before the answer."""
 REMEMBERED, SECONDS_REMEMBERED = 1_000, 30
 """Lists that are remembered, each for the holder of one token, and for how many seconds."""
 

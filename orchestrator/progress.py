@@ -24,7 +24,7 @@ UNCLEAR = "it may have been done"
 
 
 class Progress(BaseModel):
-    """One event of a task; the last one is `finished`, `failed` or `unclear`."""
+    """One event of a task; the last is `finished`, `failed` or `unclear`."""
 
     event: Literal["started", "done", "not_begun", "finished", "failed", "unclear"]
     agent: str | None = None

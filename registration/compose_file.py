@@ -1,4 +1,4 @@
-"""Reads compose files.  A duplicate name is an error; Compose and PyYAML would silently take the last one."""
+"""Reads compose files.  A duplicate name is an error; Compose and PyYAML would silently use the last."""
 
 from collections.abc import Iterator
 from pathlib import Path

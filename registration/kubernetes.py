@@ -18,7 +18,7 @@ PORT, KEYCLOAK, PEOPLE = 8443, "keycloak", "people"
 SPIRE_KEYS = f"spire-server.{OF_SPIRE}.svc"
 """Where Keycloak reads the keys of JWT-SVIDs."""
 PROTOCOLS = {"agent": "a2a", "tool": "mcp"}
-"""What rossoctl's labels call the protocol of a party, by the first word of its name."""
+"""The protocol of a party in rossoctl's labels, by the first word of its name."""
 PUT_BACK = 10
 """Seconds by which SPIRE puts notBefore before the time of issue; our own limit leaves room for 5."""
 SHORT = 110

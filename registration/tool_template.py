@@ -29,7 +29,7 @@ ROUTES: Routes = {
 
 
 class Found(BaseModel):
-    """What the tool answers."""
+    """The tool's answer."""
 
     text: str
     asked_for: str

@@ -24,7 +24,7 @@ from start.program import FOLDER, ROOT, console, run_until_stopped, showing_prog
 
 SECONDS_TO_END = 60
 OF_CHROMIUM = Path.home() / ".pki" / "nssdb"
-"""What Chromium and Chrome look at on Linux, whatever the profile is."""
+"""The store that Chromium and Chrome read on Linux, whatever the profile is."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 

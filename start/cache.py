@@ -1,4 +1,4 @@
-"""What is fetched once for all clones: complete or absent in the user's cache (`XDG_CACHE_HOME`, else `~/.cache`).
+"""Keeps fetched files for all clones: complete or absent in the user's cache (`XDG_CACHE_HOME`, else `~/.cache`).
 
 All functions block.
 """

@@ -19,8 +19,8 @@ T = TypeVar("T")
 
 IDLE, WORK = 60, 6.0
 """A process makes no progress if within `IDLE` seconds it has computed, or waited for a processor or the disk, for less
-than `WORK` seconds.  What starts does one of these nearly all the time, however busy the machine is; what waits for
-something else, and tries again each second, does so for a few seconds of a hundred."""
+than `WORK` seconds.  A starting process does one of these almost always, however busy the machine is.  A process that
+waits, and tries again each second, does so for a few seconds of a hundred."""
 LOOK = 1.0
 """Seconds between two looks at that."""
 ASK = 0.05
@@ -31,7 +31,7 @@ LONGEST = 120
 
 
 class NoProgress(Exception):
-    """The process did not do what it was started for, and no longer works on it.  The text says how that was seen."""
+    """The process did not do what it was started for, and no longer works on it.  The text tells how that was seen."""
 
 
 def create_memory_file(text: str) -> int:

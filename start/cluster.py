@@ -43,13 +43,13 @@ from zerotrust.registry.model import Registry
 ROOT = Path(__file__).parents[1]
 FOLDER, MANIFESTS = ROOT / "run" / "kubernetes", ROOT / "start" / "kubernetes"
 YEAR = 365
-"""Days for which certificates are valid.  In the second half of them, `make kubernetes` makes new ones."""
+"""Days for which certificates are valid.  In the second half of them, `make kubernetes` makes new certificates."""
 STARTS_IN = 600
 """Seconds in which everything has to start."""
 STARTS_WITHIN = 120
 """Seconds in which the pod of a job has to start."""
 OTHERS = KEYCLOAK, "database", "spire-plugin", "tools"
-"""The images that are no party's."""
+"""The images of programs that are not parties."""
 IMAGE = re.compile(r"(?P<name>\S+/(?P<last>[a-z0-9-]+))@(?P<digest>sha256:[0-9a-f]{64})")
 STALE = """\
 The realm on the cluster was imported from an older registry.yaml.  Keycloak imports one only into an empty database.

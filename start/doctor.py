@@ -32,7 +32,7 @@ FIRST = ("setup", "attestation", "database", "keycloak")
 
 
 class Finding(NamedTuple):
-    """What was checked, and what was found."""
+    """A check and its result."""
 
     about: str
     said: str
@@ -135,7 +135,7 @@ def check_containers(ids: list[str]) -> list[Finding]:
 
 
 def run(*command: str) -> tuple[int | None, str, str]:
-    """Return the exit status of a program, its output and its errors.  One that is too slow ends with its children."""
+    """Return the exit status of a program, its output and its errors.  A slow program ends with its children."""
     process = subprocess.Popen(  # noqa: S603 - none of it comes from outside
         command,
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""Keeps data of earlier runs in a run's folder, and the logs of the last one.
+"""Keeps data of earlier runs in a run's folder, and the logs of the last run.
 
 Revocations, documents, journals and the audit log stay (`data/`): a journal goes on where it ended, as the log has it.
 Logs of the processes are moved aside, in the place of those of the run before.  All functions here block.
@@ -19,7 +19,7 @@ CA = "ca.pem"
 HINTS = "hints"
 """What `make up` printed, passwords included, in the run's folder while it runs: only its owner can read it."""
 FAILED = "failed"
-"""The file with the error of a start that failed, in the run's folder, until the next one: `make doctor` reads it."""
+"""The file with the error of a start that failed, in the run's folder, until the next start: `make doctor` reads it."""
 
 
 def put_aside(folder: Path) -> Path | None:
@@ -43,7 +43,7 @@ def put_aside(folder: Path) -> Path | None:
 
 @contextmanager
 def recording_failure(folder: Path) -> Iterator[Event]:
-    """Save the error of a start: one that ends the block before the event is set."""
+    """Save the error of a start that ends the block before the event is set."""
     file, runs = folder / FAILED, Event()
     file.unlink(missing_ok=True)
     try:

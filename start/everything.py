@@ -177,7 +177,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
 
 
 async def _wait_for_all(system: System, launched: Mapping[str, Launched], say: Say) -> None:
-    """Wait until every launched party works, but for the suspended ones."""
+    """Wait until every launched party works, but for suspended parties."""
     for address, process in start_order(launched, system.registry):
         if why := system.suspended.get(name := process.launch.name):  # the registry does not send it the feed
             say(f"{name} stays suspended ({why}) and does nothing until `zt party reinstate {name}`")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Model(StrEnum):
-    """What answers behind inference."""
+    """The model behind inference."""
 
     SCRIPT = "script"
     LLAMA_STACK = "llama-stack"

@@ -122,7 +122,7 @@ def run_until_stopped(main: Coroutine[Any, Any, int]) -> int:
 
 
 def cause_of(error: Exception) -> str:
-    """Return what people are told of an error: its text; for one that nobody expects, also its name and its place."""
+    """Return an error's text for people; for an unexpected error, also its name and its place."""
     if isinstance(error, _expected_errors()):
         return str(error) or type(error).__name__  # a timeout has no text
     *_, place = traceback.extract_tb(error.__traceback__)

@@ -42,7 +42,7 @@ WITHOUT_POLICIES = (
 async def serve(
     model: Model, *, beside: Callable[[System], AbstractAsyncContextManager[object]] = nullcontext, **how: Any
 ) -> int:
-    """Run everything until stopped; say how to use it, and let the terminal go.
+    """Run everything until stopped; print how to use it, and let the terminal go.
 
     `beside`: what runs beside it; `how`: more options of `running`.
     """

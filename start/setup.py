@@ -1,6 +1,6 @@
 """Makes, once for its volumes, what `docker compose up` needs: passwords, and a realm with them to import.
 
-At each later start it compares the realm in this image with the one that was imported.
+At each later start it compares the realm in this image with the imported realm.
 
 `start.setup llama-stack` also makes what the server of start/compose.llama-stack.yaml needs: its configuration, at each
 start, and its TLS key, once.  It enrols that key at the registry; without that word, it removes the enrolment.
@@ -51,7 +51,7 @@ revocations, and start again:
 
 
 def set_up() -> None:
-    """Write all files, unless they are there.  Exit with a message if the imported realm is another one."""
+    """Write all files, unless they are there.  Exit with a message if the imported realm differs."""
     realm = to_json(load_registry(ROOT / REGISTRY))
     digest, imported = hashlib.sha256(realm.encode()).hexdigest(), KEYCLOAK / "realm.sha256"
     if imported.exists():

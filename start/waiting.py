@@ -1,4 +1,4 @@
-"""Waits until a launched process works, and reports one that ends by itself."""
+"""Waits until a launched process works, and reports a process that ends by itself."""
 
 import asyncio
 import os

@@ -1,6 +1,6 @@
 """Acts as a person with a browser, in tests and unattended runs: fills in Keycloak's own pages.
 
-No other program should: one that asks for a password cannot be told from one that steals it (RFC 8252 section 8.12).
+No other program should: a program that asks for a password looks like a thief of it (RFC 8252 section 8.12).
 
 As the browser of another program (`BROWSER`), it opens an address as the person that a file names:
 
@@ -92,7 +92,7 @@ class Person:
 
 
 def destination(address: str) -> str:
-    """Return where the page in a file leads (`http-equiv="refresh"`), or the address itself if it is no file's.
+    """Return where the page in a file leads (`http-equiv="refresh"`), or the address itself if it names no file.
 
     Raises `LoginError` if the page leads nowhere.
     """

@@ -95,7 +95,7 @@ class Intruder:
 
 
 def token_at(user: User, *path: str) -> str:
-    """Return the token for the last party of a `path`, each of which calls the next one; the user calls the first.
+    """Return the token for the last party of a `path`, each of which calls the next; the user calls the first.
 
     Raises `StackError` if no intruder is inside one of the callers, or Keycloak refuses, and `httpx.HTTPError`.
     """

@@ -77,7 +77,7 @@ class Issuer:
         self.more_keys: list[dict[str, Any]] = []
         """Further keys of the JWKS."""
         self.spoil: dict[str, Any] = {}
-        """Claims of exchanged tokens that replace the right ones."""
+        """Claims of exchanged tokens that replace the right claims."""
         self.metadata = metadata()
         """The metadata that it serves."""
         self._login = next(name for name, party in registry.parties.items() if party.starts_chains)

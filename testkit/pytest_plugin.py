@@ -86,7 +86,7 @@ def zt_intruder(zt_stack: "Stack") -> "Callable[[str], Intruder]":
 
 @pytest.fixture
 def zt_token(zt_stack: "Stack") -> "Callable[..., str]":  # noqa: ARG001 - it has to run
-    """A token at any hop, for the last one: `zt_token(alice, "planner", "agent/quotes", "tool/prices")`."""
+    """A token at any hop, for the last party: `zt_token(alice, "planner", "agent/quotes", "tool/prices")`."""
     from testkit.intruders import token_at  # noqa: PLC0415
 
     return token_at

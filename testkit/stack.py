@@ -36,7 +36,7 @@ HAPPENS = 180
 
 
 class StackError(ZeroTrustError):
-    """Docker, or a container, did not do what was asked of it.  The text says what it printed."""
+    """Docker, or a container, did not do what was asked of it.  The text repeats its output."""
 
 
 class NoDockerError(StackError):

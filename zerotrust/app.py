@@ -15,7 +15,7 @@ from zerotrust.decision import BEGUN, WHENEVER, Decision, Denied, Reason
 from zerotrust.transport.responses import DeniedResponse, as_denied
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
-"""What is open while an app runs."""
+"""The resources that are open while an app runs."""
 
 
 def app_with(lifespan: Lifespan, recorder: Recorder) -> FastAPI:

@@ -26,7 +26,7 @@ class Call(RequestContext):
 
     scope: Scope
     receive: Receive
-    """What the handler reads the body with: from the time when the gate has read it, again from its beginning."""
+    """The handler's reader of the body: once the gate has read it, again from its beginning."""
     gate: Any = None
     """The gate that has admitted it, which also runs what goes on after it (`lifetime.py`)."""
     noting: bool = False
@@ -62,7 +62,7 @@ class Call(RequestContext):
     answer_digest: Any = field(default_factory=hashlib.sha256)
     """Digest of the content so far; of an answer, without its receipts."""
     at_end: list[Callable[[], None]] = field(default_factory=list)
-    """What to call when the request ends: it gives back what it has taken of the limits."""
+    """Called when the request ends, to release its share of the limits."""
 
     @property
     def unfinished_answer(self) -> Message | None:
@@ -78,7 +78,7 @@ class Call(RequestContext):
 
     @property
     def origin(self) -> str:
-        """Who is counted: a party by its SPIFFE ID, an unknown caller by its address."""
+        """The caller that is counted: a party by its SPIFFE ID, an unknown caller by its address."""
         return self.peer.id or (self.scope["client"][0] if self.scope.get("client") else "unknown")
 
     def note_caller(self) -> None:

@@ -36,7 +36,7 @@ ALL = PUBLIC | CERTIFICATE | TOKEN
 CREDENTIAL_REASONS = Reason.NO_TOKEN, Reason.UNSUPPORTED_SCHEME, Reason.MALFORMED_CREDENTIALS, Reason.TOKEN_TOO_LARGE
 TOKEN_REASONS = frozenset(reason for reason in Reason if reason.error == "invalid_token")
 TOKEN_REASONS -= {Reason.NOT_VERIFIED, Reason.NOT_BOUND, Reason.REVOKED}
-"""What can be wrong with a token itself."""
+"""The faults of a token itself."""
 PROOF_REASONS = Reason.NO_PROOF, Reason.BAD_PROOF, Reason.PROOF_USED
 REVOCATION_REASONS = Reason.REVOKED, Reason.REVOCATION_UNKNOWN
 POLICY_REASONS = frozenset(reason for reason in Reason if reason.startswith("policy_"))
@@ -48,7 +48,7 @@ Method = Callable[["Checks", Call], Awaitable[None]]
 
 
 class Step:
-    """One check: a method of `Checks`, whose docstring says what it does and, after two spaces, which rule it follows.
+    """One check: a method of `Checks`, whose docstring describes it and, after two spaces, which rule it follows.
 
     A step for all routes also takes calls without a token: of the caller it may read `call.peer` only.
     """
@@ -236,7 +236,7 @@ class Checks:
         call.recorded = True
 
     async def count(self, call: Call) -> None:
-        """Counts a call without a token; the first by a certificate are recorded, routine ones not.  This project."""
+        """Counts a call without a token; the first by a certificate are recorded, routine calls not.  This project."""
         if not call.by_certificate:
             self.counter.count(call.origin, "public")
             call.repeated = partial(self.repeated, call)

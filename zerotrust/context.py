@@ -32,17 +32,17 @@ class Span:
 
 
 class Undecided(set[object]):
-    """One for each decision that an engine elsewhere has been asked for and that nobody has awaited to its end."""
+    """One for each decision that was asked of an engine elsewhere and never awaited to its end."""
 
     def __init__(self) -> None:
         super().__init__()
         self.refusals: list[Exception] = []
-        """What such decisions have raised."""
+        """The exceptions of such decisions."""
 
 
 @dataclass(slots=True, kw_only=True)
 class RequestContext:
-    """What code that handles a request may know of it."""
+    """The facts of a request that its handler may know."""
 
     span: Span = field(default_factory=Span)
     peer: Peer = NO_PEER
@@ -57,9 +57,9 @@ class RequestContext:
     """For a call that is not on record itself, as a browser's: counts a refusal of its caller, and returns whether that
     is enough, because as many like it were just recorded in full as may be."""
     routed_by: tuple[str, str, str] = "", "", ""
-    """What the gate has decided about: method, path and root path."""
+    """The request as the gate decided about it: method, path and root path."""
     calls: object = None
-    """What its handler has asked of others, for its receipt (`receipts/calls.py`)."""
+    """The calls that its handler has made, for its receipt (`receipts/calls.py`)."""
     over: bool = False
     """Whether its handler has ended.  A task or a thread that the handler started may go on, but acts for no caller."""
 

@@ -150,7 +150,7 @@ BEFORE_SIGNATURE = frozenset(
 """Before its signature is verified, a token gets no explanation: the caller sees the same reason for all of these."""
 
 WHENEVER = frozenset({Reason.EXPIRED, Reason.REVOKED})
-"""Reasons for which a request is refused before its handler runs, or cut off while it runs: the answer says which."""
+"""Reasons for which a request is refused before its handler runs, or cut off while it runs: the answer names it."""
 BEGUN: Mapping[str, Any] = {"begun": True}
 """The member of a refusal that says that a handler had begun, so that the request may have taken effect."""
 
@@ -184,7 +184,7 @@ class Rule(NamedTuple):
     """One rule, for people."""
 
     sentence: str
-    """What it permits: its `@description`."""
+    """The permission: its `@description`."""
     actions: frozenset[str]
     """The actions that it names, or their group; none: every action."""
 

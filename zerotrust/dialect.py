@@ -43,10 +43,10 @@ class Form:
     """The form of the refusals of one request, by the gate or by a handler."""
 
     metadata_url: str | None = None
-    """The address of the resource metadata (RFC 9728), which says how to get a token; None if it is not published."""
+    """The address of the resource metadata (RFC 9728), by which clients find an issuer; None if it is not published."""
     dialect: Dialect = PLAIN
     request_id: str | int | None = None
     parsed: bool = False
     """Whether the request's body was read and is a JSON object."""
     challenge: str = BEARER
-    """What credentials the caller has to send (RFC 9110 section 11.6.1)."""
+    """The credentials that the caller has to send (RFC 9110 section 11.6.1)."""

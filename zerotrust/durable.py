@@ -9,7 +9,7 @@ UNFINISHED = ".new"
 
 
 def write_file(path: Path, content: bytes, *, by: Path | None = None) -> None:
-    """Write a file that only its owner may read, and replace an older one; its name is durable after `sync_folder`.
+    """Write a file that only its owner may read, and replace an older file; its name is durable after `sync_folder`.
 
     `by`: the unfinished file, on the same file system; otherwise it lies beside `path`.  Raises `OSError`, and then
     `path` is what it was.

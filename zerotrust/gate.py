@@ -5,7 +5,7 @@ SDK registers.  `checks.py` has the steps, in their order.  A call comes from `h
 connection's peer; its answer goes out through `sealing.py`.
 
 The gate reads a body only of callers who could use the route at all.  It decides again after the body, which may
-determine the permission (`routes.py`); and the policies may have changed meanwhile.
+determine the permission (`routes.py`); and the policies may have changed by then.
 """
 
 import asyncio
@@ -38,9 +38,9 @@ class Gate(Checks):
     app: Starlette
     metadata_url: str | None = None
     dialects: Mapping[str, Dialect] = field(default_factory=dict)
-    """The error format of a path whose protocol defines its own, or of all paths below one that ends with a slash."""
+    """The error format of a path whose protocol defines its own, or, if it ends with a slash, of all paths below it."""
     challenge: str = DPOP
-    """What callers without a certificate have to send."""
+    """The credentials of callers without a certificate."""
     notary: Notary | None = None
     """Signs the receipts."""
 

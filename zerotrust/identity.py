@@ -30,7 +30,7 @@ class Principal:
     groups: frozenset[str]
     token_id: str
     lineage: tuple[str, ...]
-    """The ids of the tokens that this one was exchanged from, the root first."""
+    """The ids of the tokens that this token was exchanged from, the root first."""
     client: str
     """The initiating client: the party that the root token was issued to."""
     chain_started_at: int

@@ -46,7 +46,7 @@ class PolicyInForce:
         return Decision(allowed=False, reason=Reason.POLICY_EXPIRED, detail=f"policies {self.version}")
 
     def _label(self, decision: Decision) -> Decision:
-        """Return a decision with its version: the record of it may be written when another one is in force."""
+        """Return a decision with its version: the record of it may be written when another is in force."""
         return replace(decision, policy=self.version)
 
 

@@ -7,11 +7,11 @@ from typing import Literal
 
 Kind = Literal["party", "user", "session", "token", "before"]
 Revocable = tuple[Kind, str]
-"""What can be revoked: a party, a user, a session, a token with all tokens derived from it, or all tokens issued before
+"""A target of a revocation: a party, a user, a session, a token and all derived from it, or all tokens issued before
 a time.  That time is in seconds since the epoch.  A user's id may follow it, and then a party.  Then only that
-user's tokens are revoked, and of those only the ones in whose chain that party takes part."""
+user's tokens are revoked, and only those in whose chain that party takes part."""
 Whose = tuple[str, ...]
-"""Whose tokens a time revokes: all users', a user's, or a user's with a party in the chain."""
+"""The owners of the tokens that a time revokes: all users, a user's, or a user's with a party in the chain."""
 
 LONGEST_LIFE = 300
 """The longest lifetime of a token in seconds (`registry.yaml` cannot set more); derived tokens end with it."""

@@ -1,4 +1,4 @@
-"""What each route of an application requires: a user's token, a workload's certificate, or nothing.  Pure.
+"""Declares the requirement of each route: a user's token, a workload's certificate, or nothing.  Pure.
 
     ROUTES = {
         ("POST", "/quotes"): Scope("quote.write"),
@@ -7,7 +7,7 @@
         ("GET", "/health"): Public(),
     }
 
-A mounted app is one route, `/mounted/at/{path:path}`.  `routing.py` finds the one that a request is for.  The tools of
+A mounted app is one route, `/mounted/at/{path:path}`.  `routing.py` finds the route of a request.  The tools of
 an MCP server have theirs in `tool/mcp_tools.py`.
 """
 
@@ -32,7 +32,7 @@ MAX_PUBLIC_BODY = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What one request needs: any one of `permissions`, for `operation`.
+    """The need of one request: any of `permissions`, for `operation`.
 
     If there is none, the request is refused for the reason `otherwise`.
     """
@@ -44,7 +44,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
-    """What a caller must present to use a route.  The base class admits no caller; a subclass says whom it admits."""
+    """The credentials and rights that a route requires.  The base class admits no caller; a subclass names callers."""
 
     credential: ClassVar[Literal["nothing", "certificate", "token"]] = "token"
     """The credential that admits a caller.  Only a caller with a token acts for a user."""
@@ -130,7 +130,7 @@ class Scope(Requirement):
 
 
 Routes = Mapping[tuple[str, str], Requirement]
-"""What each route, (method, path), requires.  A path may be a Starlette template: `/quotes/{number}`."""
+"""The requirement of each route, (method, path).  A path may be a Starlette template: `/quotes/{number}`."""
 
 
 @dataclass(frozen=True, slots=True)

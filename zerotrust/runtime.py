@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 LOOK = 0.1
 """Seconds between two looks whether a service that starts knows the revocations."""
 COLLECTED_AFTER = 20_000, 20, 50
-"""Objects made and kept before the collector scans the youngest, and such scans before it scans the older ones."""
+"""Objects made and kept before the collector scans the youngest, and such scans before it scans the older objects."""
 
 
 def run(name: str, create_app: Callable[[Service], ASGIApp]) -> None:

@@ -86,7 +86,7 @@ class _Claims(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What a token must say to be valid here."""
+    """The claims that make a token valid here."""
 
     issuer: str
     audience: str

@@ -21,5 +21,5 @@ class RefusedError(CommandError):
 
 
 def not_running(who: str, where: str, error: Exception) -> CommandError:
-    """Return what a person is told if nobody answers."""
+    """Return the message for a person if no answer comes."""
     return CommandError(f"{who} does not answer at {where} ({error}): is it running? {STARTED_BY}", "not_running")

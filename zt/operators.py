@@ -1,6 +1,6 @@
 """Carries out a command as an operator: signs them in, asks the authority, and shows the result.
 
-What connects is imported where a command needs it: usage errors and `--help` do not wait for it.
+Modules that connect are imported where a command needs them: usage errors and `--help` do not wait for it.
 """
 
 import re
@@ -27,7 +27,7 @@ T = TypeVar("T")
 C = TypeVar("C", bound="AuthorityClient")
 
 ISSUER = "https://localhost:8443/realms/"
-"""Of the realm that the registry names, where nothing else is said."""
+"""The issuer of the realm that the registry names, unless the user names another."""
 MAX_WHY = 200
 """Characters of a reason: as many as the authorities take (`Why` of the policy authority, causes of the registry)."""
 
@@ -59,7 +59,7 @@ class Settings:
     ca: Path
     """The certificate authority's file (PEM)."""
     issuer: str
-    """Of the operators' tokens; "" is the realm that the registry names, on this machine."""
+    """The issuer of the operators' tokens; "" is the realm that the registry names, on this machine."""
     journals: Path
     """The folder of the journals on this machine."""
     party: str = ""

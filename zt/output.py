@@ -1,4 +1,4 @@
-"""What every command prints: text for people or, with `--json`, one JSON document; errors go to standard error."""
+"""Prints each command's output: text for people or, with `--json`, one JSON document; errors go to standard error."""
 
 import json
 import shutil

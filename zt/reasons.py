@@ -1,4 +1,4 @@
-"""What the reasons of refusals mean and what to do, in the words of `reasons.yaml`."""
+"""Explains the reasons of refusals and the next step, in the words of `reasons.yaml`."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -31,7 +31,7 @@ def meanings() -> Mapping[str, str]:
 
 
 def meaning(reason: str) -> str:
-    """Return what a reason means; of one that is not in the file, who knows it."""
+    """Return what a reason means; of a reason outside the file, who knows it."""
     return meanings().get(reason, "This is not a reason of the library: a service has declared it.")
 
 

@@ -57,7 +57,7 @@ def revoke_token(
 
 
 def _check_known(context: typer.Context, kind: str, name: str) -> None:
-    """Exit with a message unless a record names it: nobody else could say that an id has a typo."""
+    """Exit with a message unless a record names it: nothing else would find a typo in an id."""
     from zt.audit.journals import is_named
     from zt.errors import CommandError
 

@@ -90,7 +90,7 @@ SEEN = {
     "unreachable": ("red", "no answer"),
     "unresolved": ("yellow", "not known: its name has no address here"),
 }
-"""What a state of `status` means, and its colour."""
+"""The meaning of a state of `status` means, and its colour."""
 
 
 def status(found: Iterable["Status"]) -> Table:

@@ -2,8 +2,8 @@
 
 The console, the pictures of the docs, the figures of the notebooks and `zt audit show --svg` use these alone.  Shapes
 say the same as colours.  A person has round ends, a workload a thick left side, which is its gate, and an authority a
-double border; a token is a filled chip.  What is refused has its mark in place of an arrow's head, what is revoked is
-dashed, and what was tampered with is dotted.
+double border; a token is a filled chip.  A refusal has its mark in place of an arrow's head, revoked tokens are dashed,
+and tampered steps are dotted.
 """
 
 from string import Template

@@ -1,4 +1,4 @@
-"""What anybody can see of a system: which parties answer, and whether each proves its identity.
+"""Shows a system from outside: which parties answer, and whether each proves its identity.
 
 A TLS handshake shows that.  It needs neither a certificate nor a token, and nothing is sent after it.
 """
@@ -26,7 +26,7 @@ State = Literal["verified", "expired", "unverified", "unreachable", "unresolved"
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a party looks like from here."""
+    """A party as seen from here."""
 
     name: str
     at: str

@@ -42,7 +42,7 @@ class Alarms:
         self._next = 0
 
     async def follow(self) -> None:
-        """Take what has been published since the last time.  What cannot be read is read the next time."""
+        """Take what has been published since the last time.  Unreadable lines are read the next time."""
         size = self._log.size
         try:
             while self._compared is None or self._next < size:

@@ -56,7 +56,7 @@ class Files:
             sync_folder(folder)
 
     def checkpoints(self) -> tuple[Note | None, Note | None]:
-        """Return the published checkpoint, and the next one.  Raises `OSError` and `InvalidLog`."""
+        """Return the published checkpoint, and the next.  Raises `OSError` and `InvalidLog`."""
         return _note(self._log / CHECKPOINT), _note(self._folder / "pending")
 
     def pend(self, note: Note) -> None:
@@ -69,7 +69,7 @@ class Files:
         self._write(self._log / CHECKPOINT, note)
 
     def prune(self, size: int, added: int) -> None:
-        """Remove partial tiles that full ones have replaced since `added` entries ago.  What cannot be removed stays.
+        """Remove partial tiles that full tiles have replaced since `added` entries ago.  A file that resists stays.
 
         A tile that stays does no harm: `read` takes the full one instead.
         """

@@ -119,7 +119,7 @@ class Intake(Shielding):
         return link
 
     async def wait_until_quiet(self) -> None:
-        """Return when no lines have come for a while, so that the last ones of all parties are here."""
+        """Return when no lines have come for a while, so that the last lines of all parties are here."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST):
                 while await self._came_within(QUIET) or self._taking:
@@ -197,7 +197,7 @@ class Intake(Shielding):
 
 
 def _first(waiting: Mapping[str, _Waiting], most: int) -> dict[str, _Waiting]:
-    """Return the earliest ones that together have at most `most` lines."""
+    """Return the earliest batches that together have at most `most` lines."""
     batch, lines = dict[str, _Waiting](), 0
     for service, one in waiting.items():
         lines += len(one.lines)

@@ -46,7 +46,7 @@ class LogError(ZeroTrustError, OSError):
 
 
 class OtherHistory(LogError):
-    """A witness has cosigned another history than the one on the disk: only an operator can say which one is right."""
+    """A witness has cosigned another history than the one on the disk: only an operator can decide which is right."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ class _Published(NamedTuple):
 
 
 class Recent:
-    """Some of the published checkpoints: for each leaf, one that was published at most `APART` later."""
+    """Some of the published checkpoints: for each leaf, a checkpoint published at most `APART` later."""
 
     def __init__(self) -> None:
         self._kept = deque[_Published](maxlen=MOST)

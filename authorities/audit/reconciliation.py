@@ -37,7 +37,7 @@ MOST = 10_000
 MOST_KINDS, MOST_ATTEMPTS = 1_000, 100
 """For exchanges of one party without a known end: pairs of audience and user, and exchanges of each pair."""
 IN_FULL = 10
-"""Alarms of one cause about one party that are recorded one by one within a minute; further ones are only counted."""
+"""Alarms of one cause about one party that are recorded singly within a minute; all further alarms are only counted."""
 MINUTE = 60 * MICROSECONDS
 COUNTED = sanitize("alarm")
 """The operation in the count of alarms (`Repeated`)."""
@@ -78,9 +78,9 @@ class _Party:
     """The state of one party, the client of its exchanges."""
 
     awaited: Bounded[str, _Awaited] = field(default_factory=lambda: Bounded(MOST))
-    """What the issuer says that it made."""
+    """The exchanges that the issuer reports."""
     journalled: Bounded[str, _Journalled] = field(default_factory=lambda: Bounded(MOST))
-    """What its own journal says that the issuer made."""
+    """The exchanges that its own journal reports."""
     attempts: Bounded[_Attempt, list[int]] = field(default_factory=lambda: Bounded(MOST_KINDS))
     """The times of exchanges whose end it does not know."""
     latest: int = 0
@@ -107,7 +107,7 @@ class Reconciliation:
         """
         self._registry, self._ledger, self._whole = registry, ledger, whole
         self._parties = defaultdict[str, _Party](_Party)
-        """By SPIFFE ID: each has a journal, or is a client of the issuer; no record can add another one."""
+        """By SPIFFE ID: each has a journal, or is a client of the issuer; no record can add another."""
         self._oldest: int | None = None
         """The earliest time of the registry's records in this batch."""
         self._until = self._patient_until = self._left_out = self._minute = 0

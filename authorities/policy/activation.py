@@ -33,7 +33,7 @@ class PolicyActivation(Shielding):
     """Tests policies, activates them, and rolls them back."""
 
     def __init__(self, versions: Versions, publish: Publish, registry: Callable[[], Registry], record: Record) -> None:
-        """`registry` returns the one in force."""
+        """`registry` returns the version in force."""
         super().__init__()
         self.versions, self._publish, self._registry, self._record = versions, publish, registry, record
         self._turn = asyncio.Lock()
@@ -74,7 +74,7 @@ class PolicyActivation(Shielding):
             return version
 
     async def rollback(self, number: int, *, by: str, why: str, after: int | None = None) -> Version:
-        """Put the content of an older version into force, as a new one.  `after` and errors: as for `activate`."""
+        """Put the content of an older version into force, as a new version.  `after` and errors: as for `activate`."""
         content = get_version(self.versions, number).content
         return await self.activate(content, by=by, why=why, after=after, of=number)
 

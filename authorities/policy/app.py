@@ -1,4 +1,4 @@
-"""The policy authority: keeps the versions of the policies, and publishes the one in force, signed.
+"""The policy authority: keeps the versions of the policies, and publishes the version in force, signed.
 
 Services decide by what it has signed, each in its own process; others can ask it by the AuthZEN API.
 """

@@ -18,7 +18,7 @@ MAX_EVALUATIONS = 100
 LONGEST_TEXT = 256
 """Characters of each text that decides: identifiers, names and attributes.  They have some dozen."""
 REQUIRED = {"subject": ("type", "id"), "action": ("name",), "resource": ("type", "id")}
-"""What each member of a question has to have."""
+"""The form of each member of a question."""
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 Fields = dict[str, Any]
@@ -42,7 +42,7 @@ class Entity(_Shape):
 
 
 class Action(_Shape):
-    """What the subject wants to do."""
+    """The action that the subject wants."""
 
     name: Text
     properties: Fields = {}

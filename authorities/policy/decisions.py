@@ -147,7 +147,7 @@ class _Reader:
         )
 
     def _id(self, name: str) -> str:
-        """Return a party's identifier; of one that the registry does not know, the name."""
+        """Return a party's identifier; for an unknown party, its name."""
         return self.registry.id(name) if name in self.registry.parties else name
 
 
@@ -186,7 +186,7 @@ def _look_up(kind: str, name: str, table: Mapping[str, T]) -> T:
 
 
 def _cells(line: str) -> list[str]:
-    """Return the cells of a row of a table; nothing for a separator, and for a line that is no row.
+    """Return the cells of a row of a table; nothing for a separator or any other line.
 
     Raises `ValueError` for a line that people would read otherwise.  Without a bar at its begin or end, it is a row for
     Markdown, and HTML is shown otherwise, or not at all.

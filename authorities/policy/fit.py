@@ -97,7 +97,7 @@ def of_cedar(error: str, places: Sequence[str]) -> list[str]:
 
 
 def of_schema(schema: str) -> Iterator[str]:
-    """Yield the names of a schema by which one action could be taken for another one."""
+    """Yield the names of a schema that confuse one action with another."""
     for quoted, namespace in _NAMES.findall(schema):
         if namespace:
             yield "the schema has a namespace: the policies are asked about actions without one"

@@ -59,7 +59,7 @@ class Rollback(_Change):
 
 
 class Questions(_Shape):
-    """What to explain."""
+    """The refusals to explain."""
 
     refused: Annotated[list[Asked], Field(max_length=MOST_ASKED)] = []
     versions: Annotated[list[VersionName], Field(max_length=MOST_VERSIONS)] = []

@@ -11,7 +11,7 @@ from zerotrust.identity import MAX_ACTORS, Principal
 MOST_ASKED = 100
 """Decisions in one request.  A task has a few dozen."""
 MOST_VERSIONS = 16
-"""Versions in one request.  A task has one, or two while another one is activated."""
+"""Versions in one request.  A task has one, or two while another is activated."""
 MOST_NAMES = 100
 """Groups, and as many scopes, of the caller of a decision.  A token has a few."""
 MOST_ATTRIBUTES = 16
@@ -33,7 +33,7 @@ class _Shape(BaseModel):
 
 
 class Thing(_Shape):
-    """A resource, with the attributes that the policies were told."""
+    """A resource, with the attributes that were sent to the policies."""
 
     kind: Text
     name: Text

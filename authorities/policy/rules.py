@@ -19,7 +19,7 @@ class Rule:
 
     id: str
     sentence: str
-    """What it permits, in words: its `@description`."""
+    """Its permission in words: its `@description`."""
     permits: bool
     actions: tuple[str, ...]
     """The actions it names, those of a namespace with their type; none: every action."""

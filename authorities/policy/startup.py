@@ -24,7 +24,7 @@ def target_of(version: Version) -> Text:
 
 
 def versions_on_record(journal: Path) -> OnRecord:
-    """Return what this journal says of the versions: the last one that it names is in force.  Blocks.
+    """Return what this journal records of the versions: the last version that it names is in force.  Blocks.
 
     Raises `VersionsError` if its chain is broken.
     """

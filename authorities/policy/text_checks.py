@@ -36,7 +36,7 @@ def _characters(content: Content) -> Iterator[str]:
 
 
 def _letters(content: Content) -> Iterator[str]:
-    """Yield, for each file, the first letter of a rule or of the schema that may look like another one, as U+0430 an a.
+    """Yield, for each file, the first letter of rule or schema that may look like another letter, as U+0430 does an a.
 
     The description of a rule and comments are for people, and may be in any language.
     """

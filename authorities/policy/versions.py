@@ -48,7 +48,7 @@ class _Shape(BaseModel):
 
 
 class Content(_Shape):
-    """What a security team edits: the rules, a file for each concern; their schema; and the decision table."""
+    """The files that a security team edits: a file of rules for each concern, their schema, and the decision table."""
 
     policies: Annotated[dict[FileName, Text], Field(min_length=1, max_length=MAX_POLICY_FILES)]
     cedar_schema: Text
@@ -117,7 +117,7 @@ def content_of(folder: Path) -> Content:
 
 
 class OnRecord(NamedTuple):
-    """What the authority's journal says of its versions."""
+    """The versions in the authority's journal."""
 
     number: int = 0
     """The version in force; 0 before the first."""
@@ -184,7 +184,7 @@ class Versions:
         return version
 
     def use(self, version: Version) -> Version:
-        """Put a version into force that is written and on record.  Remove newer ones, and the oldest above the bound.
+        """Put a version into force that is written and on record.  Remove newer and, above the bound, the oldest.
 
         One that cannot be removed now is removed the next time.
         """

@@ -57,7 +57,7 @@ log = logging.getLogger(__name__)
 
 
 def _routes(authorities: Authorities) -> Routes:
-    """Return the routes of the registry; each of the other authorities has one that it alone may use."""
+    """Return the routes of the registry; each of the other authorities has a route of its own."""
     return {
         ("GET", "/health"): Public(),
         ("POST", LOGOUT_PATH): Public(),  # the logout token in the body is signed
@@ -231,7 +231,7 @@ def _add_operator_routes(app: FastAPI, service: Service, parties: Parties, revoc
 
 
 def _of_keycloak(change: Change) -> RegistryChange:
-    """Return the event for a change that Keycloak made; its cause says so."""
+    """Return the event for a change that Keycloak made; its cause names Keycloak."""
     action: Action = "revoke" if change.cause else "reinstate"
     target, cause = sanitize(" ".join(change.subject)), sanitize(change.cause) if change.cause else None
     return RegistryChange(action=action, target=target, cause=cause)

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 STREAMS_EACH = 4
 """Streams that a party may have at a time, and start within a second.  It needs one, and a second one for a moment when
-it reconnects; the rest is for replicas.  One more ends its oldest, and one that starts too early waits."""
+it reconnects; the rest is for replicas.  A further stream ends its oldest, and a stream that starts too early waits."""
 MAX_BEHIND = 1000
 """Lines that a follower may be behind; then its stream is ended, and it starts again with the whole state."""
 
@@ -71,7 +71,7 @@ class Followers:
                 del self._all[party]
 
     async def wait_turn(self, party: str, follower: Follower) -> None:
-        """Return when this party may start another stream, or when this one is over."""
+        """Return when this party may start another stream, or when this stream is over."""
         begun = self._begun[party]
         while not follower.over and len(begun) == STREAMS_EACH:
             if (wait := begun[0] + 1 - time.monotonic()) <= 0:

@@ -1,7 +1,7 @@
-"""What the verifiers report, each about its own node: which parties run there, and which of them have drifted.
+"""Keeps the reports of the verifiers, each about its own node: which parties run there, and which of them have drifted.
 
 No verifier's word replaces another's.  While others report, the parties of a node that is silent are refused, because
-nobody would notice their drift.  When all are silent, nothing is fresh, and every party refuses everything.
+no other verifier sees their drift.  When all are silent, nothing is fresh, and every party refuses everything.
 """
 
 import math
@@ -96,7 +96,7 @@ class Nodes:
 
     @property
     def silent(self) -> dict[str, str]:
-        """The parties that nobody watches, each with the reason."""
+        """The parties that no verifier watches, each with the reason."""
         why = "no report of node {}, or its clock is behind"
         found = {name: why.format(node) for node in self._silent for name in self._kept.nodes.get(node, ())}
         long_ago = time.monotonic() - LONGEST_X509_SVID  # by then, a party that is as approved has been examined again

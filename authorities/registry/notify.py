@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Notifies the realm of each revocation, until it succeeds; pending ones are on the disk (`State.pending`)."""
+    """Notifies the realm of each revocation, until it succeeds; pending notices are on the disk (`State.pending`)."""
 
     def __init__(self, realm: Administration, kept: State, *, own: str) -> None:
         """`own` is the client by which the registry authenticates to the realm; it is never disabled there."""

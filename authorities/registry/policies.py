@@ -30,7 +30,7 @@ KEPT = "policy.json"
 
 
 class Kept(BaseModel):
-    """The last bundle that was taken, with its version and digest: an older one is never taken after it."""
+    """The last bundle that was accepted, with its version and digest: an older bundle is never accepted after it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,7 +40,7 @@ class Kept(BaseModel):
 
     @property
     def content(self) -> Bundle:
-        """What the bundle says, as it was verified when it was taken; its life may have ended."""
+        """The bundle's content, as it was verified on arrival; its life may have ended."""
         said = orjson.loads(base64url_decode(self.bundle.split(".")[1]))
         document = PolicyDocument(policies=said["policies"], cedar_schema=said["cedar_schema"])
         return Bundle(self.version, document, said["iat"], said["exp"])
@@ -63,10 +63,10 @@ class Policies:
         self._file, self._identity, self._clock = folder / KEPT, identity, NonDecreasingClock(time.time)
         self.kept = _read(self._file)
         self.current = self.kept.content if self.kept else None
-        """The last one that was taken; None before the first."""
+        """The last accepted bundle; None before the first."""
 
     def verify(self, text: str, registry: Registry) -> Bundle:
-        """Return the content of a bundle that may be taken: its life has not ended, and no newer one was taken.
+        """Return the content of an acceptable bundle: its life has not ended, and no newer bundle was accepted.
 
         A version far above the last one is refused: an authority that was compromised once could otherwise leave no
         number for a later version.  Raises `Denied`.
@@ -87,7 +87,7 @@ class Policies:
         return bundle
 
     def knows(self, bundle: Bundle) -> bool:
-        """Return whether this version was the last one that was taken."""
+        """Return whether this version was accepted last."""
         kept = self.kept
         return kept is not None and (bundle.version, bundle.document.digest) == (kept.version, kept.digest)
 

@@ -19,7 +19,7 @@ from zerotrust.shielded import Shielding, shielded
 
 SILENT = "silent: "
 """The prefix of the cause for which a party is refused while nothing is heard of its node.  That ends by itself, so the
-realm is not told."""
+realm needs no notice."""
 
 _tables = sa.MetaData()
 _changes = sa.Table(
@@ -122,7 +122,7 @@ class State(Shielding):
                 self.nodes[node] = self.nodes.get(node, frozenset()) | {party}
 
     def covers(self, subject: Revocable) -> bool:
-        """Return whether a later time than this one is revoked for the same tokens."""
+        """Return whether a later time is revoked for the same tokens."""
         return self._all.covers(subject)
 
     @shielded

@@ -23,7 +23,7 @@ from zerotrust.spiffe.svid import Svid, WorkloadError
 
 SECONDS_BETWEEN_HEARTBEATS = 1
 SOURCES = ("attestation", "keycloak")
-"""The sources of revocations.  One that was never read counts as read when this machine was started."""
+"""The sources of revocations.  A version that was never read counts as read when this machine was started."""
 
 ENDING = 1
 """Seconds before the end of their life in which policies are not announced: they must not end on the way."""

@@ -1,6 +1,6 @@
 """The registry as the witness of the audit log (c2sp.org/tlog-witness): the ledger's compare-and-swap outside its data.
 
-It keeps the last checkpoint that it signed, and signs only one that continues it.  So a ledger that was restored from a
+It keeps the last checkpoint that it signed, and signs only its continuation.  So a ledger that was restored from a
 backup, or that runs twice, gets no second history signed.  The log's key is pinned with the first checkpoint.
 """
 
@@ -63,7 +63,7 @@ class Witness(Shielding):
         return cosign_checkpoint(new.text, own.public, own.private, int(self._clock()))
 
     def _read_kept(self) -> Kept | None:
-        """Return the log's key, and the checkpoint that was signed last; None before the first one."""
+        """Return the log's key, and the checkpoint that was signed last; None before the first."""
         try:
             content = self._kept_file.read_bytes()
         except FileNotFoundError:

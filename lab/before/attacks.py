@@ -8,21 +8,21 @@ from lab.before.system import DOORS, Answer, Refused, System
 from start.manual_steps import REQUEST
 
 SECRET, PUBLISHED = "FIN-201", "ENG-101"
-"""What the poisoned report orders to read, which is finance's; and to overwrite."""
+"""The document that the poisoned report orders to read, which is finance's; and to overwrite."""
 LOOT = "Revenue is expected to fall"
-"""Of the secret."""
+"""A text that only the secret has."""
 FRONT, READER, WRITER, TOOL, _ = DOORS
 NOT_EVEN = "not even before: "
-"""What a refusal begins with that is not due to the attack: the same call was refused to whom it is allowed."""
+"""The beginning of a refusal that is not due to the attack: the same call was refused to whom it is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an attack."""
+    """The outcome of an attack."""
 
     succeeded: bool
     happened: str
-    """What was got, or what was answered instead."""
+    """The loot, or the answer instead."""
     seconds: float = 0
     """How long the call took that decided it, or how long calls were still served."""
 
@@ -92,7 +92,7 @@ async def call_whom_nobody_foresaw(system: System) -> Outcome:
 
 
 async def take_an_identity(system: System) -> Outcome:
-    """A program that is no party gets a party's credentials, and asks for a task."""
+    """A program from outside gets a party's credentials, and asks for a task."""
     began = time.monotonic()
     try:
         answer = await system.call(FRONT, await system.identity(), by=None)
@@ -131,7 +131,7 @@ async def go_on_with_changed_code(system: System) -> Outcome:
 
 
 async def leave_no_name(system: System) -> Outcome:
-    """alice has reports summarized; somebody asks the tool's record for whom that was."""
+    """alice has reports summarized; an auditor asks the tool's record for whom that was."""
     request = "Summarise the incident reports."
     answer = await system.task((await system.sign_in("alice")).credentials, request)
     lines = await system.tool_record()

@@ -86,7 +86,7 @@ def store(rows: Sequence[Row], of_figure_3: Mapping[str, Outcome], folder: Path)
 
 
 async def compare_attacks(before: System, after: System) -> list[Row]:
-    """Try each attack on both; say which one comes."""
+    """Try each attack on both; print which attack comes."""
     rows = []
     for number, one in enumerate(EXPECTED, 1):
         say(f"{number} of {len(EXPECTED)}: {one.what}")
@@ -111,7 +111,7 @@ def show_rows(rows: Sequence[Row]) -> None:
 
 
 def show_end(rows: Sequence[Row]) -> None:
-    """Say how many attacks succeeded where, and where an answer is not as expected."""
+    """Print how many attacks succeeded where, and where an answer is not as expected."""
     begin("The end")
     before, after = sum(row.before.succeeded for row in rows), sum(row.after.succeeded for row in rows)
     paragraph(f"Of {len(rows)} attacks, {before} succeeded before, and {after} after.")

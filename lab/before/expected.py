@@ -1,4 +1,4 @@
-"""What the real system must answer to each attack, and which check of which principle does it.
+"""Lists what the real system must answer to each attack, and which check of which principle does it.
 
 The only place that knows a result.
 """

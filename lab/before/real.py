@@ -56,7 +56,7 @@ class Real:
     logins: dict[str, Login] = field(default_factory=dict, repr=False)
     """By the token, whose key only the user's own client has."""
     trace: str = ""
-    """Of the last task."""
+    """The trace of the last task."""
     patience: float = 60
     """Far more than it promises, for machines that are busy."""
 

@@ -1,4 +1,4 @@
-"""What the realms of the two earlier systems have in common: each is made for a run, and removed after it."""
+"""Makes the realms of the two earlier systems: each is made for a run, and removed after it."""
 
 import secrets
 import ssl
@@ -22,7 +22,7 @@ class Users:
     """The users of a realm, with their passwords of this run, and the public client at which they sign in."""
 
     tls: ssl.SSLContext = field(repr=False)
-    """What trusts Keycloak's certificate."""
+    """A TLS context that trusts Keycloak's certificate."""
     passwords: dict[str, str] = field(repr=False)
     realm: str
     client: str
@@ -38,7 +38,7 @@ class Users:
         return Client(self.issuer, self.client, "openid", self.tls)
 
     async def sign_in(self, user: str) -> Login:
-        """Sign a user in; the token names our key (`cnf`), and nobody in these systems looks at that.
+        """Sign a user in; the token names our key (`cnf`), and these systems ignore it.
 
         Raises `LoginError` and `httpx.TransportError`.
         """

@@ -1,4 +1,4 @@
-"""What an attack may do with a system: the same for the real system and for the earlier one."""
+"""Defines what an attack may do with a system: the same for the real system and for the earlier one."""
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -13,12 +13,12 @@ Credentials = Mapping[str, str]
 
 
 class Refused(Exception):
-    """Credentials were not given out.  The text says what was answered instead."""
+    """Credentials were not given out.  The text repeats the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What somebody holds who has signed in."""
+    """The tokens of a user who has signed in."""
 
     user: str
     credentials: Credentials = field(repr=False)
@@ -28,7 +28,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a caller was told."""
+    """The answer to a caller."""
 
     said: str
     """Status and reason: `200 ok`, `401 revoked`."""
@@ -72,7 +72,7 @@ class System(Protocol):
         """Call a tool of the documents server."""
 
     async def identity(self) -> Credentials:
-        """Return what a program gets that is no party, and wants to be taken for one.  Raises `Refused`."""
+        """Return the answer to a program that poses as a party.  Raises `Refused`."""
 
     def changed_code(self, agent: str) -> AbstractAsyncContextManager[object]:
         """Have an agent's code changed for a block."""

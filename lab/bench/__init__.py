@@ -1,1 +1,1 @@
-"""What zero trust costs: the same task with it and without, at the same time, on the same machine."""
+"""The cost of zero trust: the same task with it and without, at the same time, on the same machine."""

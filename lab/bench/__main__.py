@@ -24,7 +24,7 @@ BASES = {
     "cpu_tls": "cpu_none",
     "cpu_warm": "cpu_none",
 }
-"""What each row adds its milliseconds to."""
+"""The variant to which each row adds its milliseconds."""
 
 
 def main(rounds: Annotated[int, typer.Option(min=1, help="rounds; every variant runs in each")] = 30) -> None:

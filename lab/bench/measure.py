@@ -138,7 +138,7 @@ def measure_proofs() -> list[float]:
 
 
 USERS = {"alice": None, "dana": "/engineering"}
-"""Who works, and in which department, if it has to be named: one person has at most 10 tasks at once."""
+"""The users at work, with their departments where these must be named: one person has at most 10 tasks at once."""
 CLIENTS = 16
 """Tasks at once."""
 SECONDS_OF_A_TURN = 3.0

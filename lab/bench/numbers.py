@@ -60,7 +60,7 @@ def paired_ratio(rounds: Iterable[tuple[Sequence[float], Sequence[float]]]) -> R
 
 
 def summarise(measured: Durations) -> tuple[dict[str, float], dict[str, Ratio]]:
-    """Return all numbers by name, in milliseconds if the name says so, and the ratios with their ranges."""
+    """Return all numbers by name, in milliseconds if the name ends so, and the ratios with their ranges."""
     took = {f"task_{name}": chain.from_iterable(rounds) for name, rounds in measured.tasks.items()}
     numbers: dict[str, float] = {}
     for name, seconds in took.items():

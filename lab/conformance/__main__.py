@@ -1,6 +1,6 @@
 """`make conformance`: public suites and clients against the running system; fails on any other outcome than expected.
 
-A suite whose requirements are not installed is reported as skipped; one that does not finish has failed.  Packages are
+A suite whose requirements are not installed is reported as skipped; an unfinished suite as failed.  Packages are
 installed by npm, pip and go, at pinned versions, into `run/conformance`; they are not part of the system.
 """
 
@@ -102,7 +102,7 @@ async def _run_suites(system: System, suites: Iterable[str]) -> tuple[Ran, dict[
 
 
 async def _run_suite(name: str, what: Callable[[], Awaitable[Outcome]]) -> Outcome:
-    """Run a suite; one that does not finish has failed as a whole.  Raises `Missing`."""
+    """Run a suite; if it does not finish, it has failed as a whole.  Raises `Missing`."""
     try:
         return await what()
     except Failed as error:

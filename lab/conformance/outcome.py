@@ -29,6 +29,6 @@ class Outcome:
         return self
 
     def unexpected(self, expected: Mapping[str, str]) -> dict[str, str]:
-        """Return the unexpected failures, and the expected ones that passed."""
+        """Return the unexpected failures, and the expected failures that passed."""
         found = {name: came for name, came in self.failed.items() if name not in expected}
         return found | {name: f"passes, but is listed: {expected[name]}" for name in self.passed if name in expected}

@@ -12,7 +12,7 @@ HOST = "127.0.0.1"
 
 
 def free_port() -> int:
-    """Return a port at which nobody listens at the moment."""
+    """Return a port at which no program listens at the moment."""
     with socket.create_server((HOST, 0)) as probe:
         return int(probe.getsockname()[1])
 

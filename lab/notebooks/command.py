@@ -9,7 +9,7 @@ from lab.notebooks.normal import normal
 from start.system import ROOT, System
 
 COLUMNS = 100
-"""Of what it prints."""
+"""Columns of its output."""
 
 
 async def zt(system: System, command: str, **values: str) -> None:

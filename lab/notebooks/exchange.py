@@ -18,7 +18,7 @@ from zt.audit.trail import trail
 from zt.terminal import Terminal
 
 MEMBERS = ("access_token", "issued_token_type", "token_type", "expires_in", "scope")
-"""Of an answer, by RFC 8693 section 2.2.1; Keycloak's own members are left out."""
+"""Members of an answer by RFC 8693 section 2.2.1; Keycloak's own members are left out."""
 SHOWN = tuple(claim for claim in CLAIMS if "jti" not in claim)
 WIDTH = 80
 """Columns of a trail: what JupyterLab shows without a break."""

@@ -18,7 +18,7 @@ from zerotrust.spiffe.tls import server_context
 MOST = 64 * 1024
 """Bytes that are kept of a connection: far more than a handshake and a request have."""
 UNREACHED = ("peer_unavailable", "agent/reader: could not be reached")
-"""What alice is told if the orchestrator cannot fetch the reader's card, and if it has just checked that."""
+"""Answers to alice if the orchestrator cannot fetch the reader's card, and if it has just checked that."""
 _GREETING = re.compile(rb"\x16\x03[\x01-\x03]..\x01", re.DOTALL)
 """How a TLS connection begins (RFC 8446 sections 4.1.2 and 5.1): a record of the handshake, with a ClientHello."""
 _TOKEN = re.compile(rb"eyJ|bearer|authorization", re.IGNORECASE)
@@ -26,13 +26,13 @@ _TOKEN = re.compile(rb"eyJ|bearer|authorization", re.IGNORECASE)
 
 @dataclass
 class Received:
-    """What came in on all connections."""
+    """All bytes that came in."""
 
     connections: int = 0
     sent: bytes = b""
     """As it came over the network."""
     read: bytes = b""
-    """What the program could read of it after a handshake."""
+    """The bytes that the program could read after a handshake."""
 
     def __str__(self) -> str:
         """Return what this is, as far as its receiver can tell.  Pure."""

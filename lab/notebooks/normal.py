@@ -13,7 +13,7 @@ VARIES = (
     (re.compile(r'(?<="receipts":")[\w.~-]+'), "…"),
     (re.compile(r"\b(127\.0\.0\.1|localhost):\d{4,5}\b"), r"\1:<port>"),
 )
-"""What may differ, besides milliseconds: ids, times, receipts and ports; no status, no reason, no rule and no scope."""
+"""Allowed differences besides milliseconds: ids, times, receipts and ports; no status, reason, rule or scope."""
 MILLISECONDS = re.compile(r"\b(\d+(?:\.\d+)?) ms\b")
 RANGES = 0.1, 1, 3
 """Seconds: in the place of milliseconds, a notebook stores which of these they are under.  It may differ in that."""

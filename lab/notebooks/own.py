@@ -60,7 +60,7 @@ class Copy:
         print("\n".join(changed_lines(before, now)))
 
     def replace(self, file: str, old: str, new: str) -> None:
-        """Replace the one place of a text in a file.  Raises `ValueError` if there is none, or another one."""
+        """Replace the one place of a text in a file.  Raises `ValueError` if there is none, or another."""
         text = (self.tree / file).read_text()
         if text.count(old) != 1:
             raise ValueError(f"{file} has {text.count(old)} places with {old!r}")

@@ -16,7 +16,7 @@ SECONDS = 600
 
 
 def main() -> None:
-    """Run the cells; the first one that fails ends it, with its traceback."""
+    """Run the cells; the first cell that fails ends it, with its traceback."""
     given = json.load(sys.stdin)
     notebook = jupytext.reads(given["source"], fmt="py:percent")
     notebook.metadata = nbformat.from_dict(given["metadata"])

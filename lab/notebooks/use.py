@@ -1,4 +1,4 @@
-"""What the cells of the notebooks use: short calls of the running system, and how its answers are printed."""
+"""Short calls for the notebooks' cells: they call of the running system, and how its answers are printed."""
 
 import asyncio
 import json

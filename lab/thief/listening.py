@@ -17,7 +17,7 @@ from start.system import Running, System
 
 CONSOLE, VARIABLE = "console", "ZT_THIEF_SOCKET"
 MOST_BYTES = 1024
-"""Of an order."""
+"""Bytes of an order."""
 
 
 @asynccontextmanager
@@ -35,7 +35,7 @@ def beside(system: System) -> AbstractAsyncContextManager[None]:
 
 
 def launches(system: System) -> dict[str, Launch]:
-    """Return the launch of every party there; the console is told where the thief listens."""
+    """Return the launch of every party there; the console learns where the thief listens."""
     found, place = party_launches(system), system.place(CONSOLE)
     return found | {place: replace(found[place], env={**found[place].env, VARIABLE: str(_socket(system))})}
 

@@ -1,4 +1,4 @@
-"""What the thief does: one use of a token, or a probe of every service that the tokens of one session reach."""
+"""The thief's acts: one use of a token, or a probe of every service that the tokens of one session reach."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ USER, TOOL = "alice", "tool/documents"
 PAUSE = 0.02
 """Seconds between two calls of a service: shorter than any revocation takes, and the machine has other work."""
 MOST_SECONDS = 60
-"""Of a probe: as long as its tokens live."""
+"""Seconds of a probe: as long as its tokens live."""
 
 Tell = Callable[[Mapping[str, Any]], Awaitable[None]]
 """Sends a line to whoever gave the order."""
@@ -92,7 +92,7 @@ class Thief:
         await tell({"event": "end", **_now()})
 
     async def _tokens(self, agent: str = READER) -> Use:
-        """Sign the user in, and get the tokens.  The operator's client that this needs is nobody's."""
+        """Sign the user in, and get the tokens.  The operator's client that this needs has no user."""
         http = await self._intruder.client(None)
         nobody = RegistryClient(self._system.address(REGISTRY.party), http, "nobody", None)
         return await get_tokens(self._system, self._intruder, nobody, agent=agent, user=USER)

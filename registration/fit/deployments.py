@@ -28,7 +28,7 @@ def place_problems(root: Path, registry: Registry) -> list[str]:
 
 
 def compose_problems(root: Path, registry: Registry) -> list[str]:
-    """Return the mistakes in the file that says which containers there are."""
+    """Return the mistakes in the file of the containers."""
     try:
         services = load_compose((root / COMPOSE).read_text())["services"]
     except (OSError, ComposeError) as error:

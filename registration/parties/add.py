@@ -16,7 +16,7 @@ from zerotrust.registry.model import Registry
 NAME = r"[a-z]{2,20}"
 SCOPE = r"tool\.[a-z]{1,20}"
 OF_YAML = frozenset({"true", "false", "yes", "no", "on", "off", "null"})
-"""Words that are no texts where programs read YAML 1.1; `y` and `n` are shorter than a name."""
+"""Words that programs which read YAML 1.1 take for values; `y` and `n` are shorter than a name."""
 MODEL = "inference.run, llama.chat"
 """The scopes that an agent needs to use the model."""
 WITHOUT = {
@@ -36,7 +36,7 @@ JOURNALS = r"^(?=      - orchestrator:/journals/orchestrator:ro\n)"
 
 
 def add_agent(project: Project, name: str, tool: str, scope: str, new_scope: str) -> None:
-    """Add the agent `agent/NAME`, which calls `tool/TOOL` with one scope: one that it has, or a new one.
+    """Add the agent `agent/NAME`, which calls `tool/TOOL` with one scope, which it has already or which is new.
 
     Raises `PartyError`.
     """

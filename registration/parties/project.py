@@ -26,9 +26,9 @@ class Project:
     """As it was read, before any change."""
     texts: dict[str, str] = field(default_factory=dict)
     done: dict[str, list[str]] = field(default_factory=dict)
-    """What was added (`+`), by file."""
+    """The additions (`+`), by file."""
     by_hand: list[str] = field(default_factory=list)
-    """What remains for the person who runs this."""
+    """The remaining steps for the person who runs this."""
 
     def text(self, name: str) -> str:
         """Return a file's text, as changed so far."""

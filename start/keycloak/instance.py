@@ -37,7 +37,7 @@ BUILT = "lib/quarkus"
 """The output of a build."""
 _SEAL = "build.seal"
 _LOG = "keycloak.log"
-"""Kept as well, with the rotated ones: `keycloak.log.1` and so on."""
+"""Kept as well, with the rotated files: `keycloak.log.1` and so on."""
 _LONG_AGO = 315_532_800
 """1980, in seconds since 1970.  Keycloak rebuilds if a script's time has changed, and we write ours at each start."""
 

@@ -9,7 +9,7 @@ URL = f"https://localhost:{PORT}"
 MAX_CONNECTIONS = 500
 """Connections at Keycloak's port, from all callers.  If there are more, the newest is closed."""
 THREADS = MAX_CONNECTIONS + 50
-"""Of Keycloak, and connections to its database.  A request takes up one of each from its head to its answer, also while
+"""Keycloak's threads, and connections to its database.  A request needs one of each from head to answer, also while
 its body is on the way.  A connection carries one request at a time (no HTTP/2), so as many slow requests as there can
 be leave some to the others."""
 MAX_BODY = 262_144

@@ -168,7 +168,7 @@ class Keycloak:
         await self._wait_for("is starting", self._wait_until_ready(process))
 
     async def _wait_for(self, what: str, work: Coroutine[Any, Any, T]) -> T:
-        """Return what `work` returns; say meanwhile what Keycloak does.  Raises `KeycloakError` if it does nothing."""
+        """Return the result of `work`, and print what Keycloak does.  Raises `KeycloakError` if it does nothing."""
         try:
             async with reporting_progress(self._say, f"Keycloak {what}", partial(child.describe_activity, self.log)):
                 return await child.wait_while_working(self.pid, work)

@@ -1,6 +1,6 @@
 """The configuration of a Llama Stack (OGX) server, derived from the registry, and its TLS key.
 
-The server is no party.  It decides by itself, as a second check after ours: who issued a token and for whom, until when
+The server is not a party.  It checks again, after us: who issued a token and for whom, until when
 it is valid, and which of its APIs each scope opens.  It looks neither at `act` nor at who sends a token.
 """
 
@@ -17,17 +17,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from authorities.attestation.spiffe.certificates import new_key
 
 NAME = "llamastack"
-"""Of the server in the registry, and the audience of the tokens for it."""
+"""The server's name in the registry, and the audience of the tokens for it."""
 PORT = 8321
 """The Llama Stack server, with `MODEL=llama-stack`."""
 SCOPES = {"llama.chat": ["/v1/chat/completions"], "llama.models": ["/v1/models", "/v1/models/*"]}
 """The paths that each scope opens, and nothing else opens.  The server's rules know no HTTP methods."""
 DAYS = 3650
-"""The life of the server's certificate.  Its key is what is pinned; a new one is enrolled."""
+"""The life of the server's certificate.  Its key is pinned; a new key is enrolled."""
 SECONDS_FRESH = 300
 """How long the issuer's keys are used before the server reads them again."""
 SECONDS_MODELS = 30
-"""Between two looks at which models there are; a model server may start later than this one."""
+"""Between two looks at which models there are; a model server may start later than this server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Place:
 
     issuer: str
     keys_uri: str
-    """Of the issuer's JWKS."""
+    """The address of the issuer's JWKS."""
     ca: str
     """The file with the CA of the JWKS's server."""
     host: str

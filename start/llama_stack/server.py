@@ -1,6 +1,6 @@
 """Runs a Llama Stack (OGX) server on this machine, with a model of the user's choice behind it: `MODEL=llama-stack`.
 
-The server is no party: it is not measured, and whoever has its TLS key is believed to be it.  That key is made at each
+The server is not a party: it is not measured, and its TLS key alone identifies it.  That key is made at each
 start, and its pin is enrolled at the registry before that starts.
 """
 
@@ -37,7 +37,7 @@ class LlamaStackError(Exception):
 
 
 def provider_of(variables: Mapping[str, str]) -> Provider:
-    """Return the model server that the variables name; by default, the one that answers by our script.
+    """Return the model server that the variables name; by default, the server that answers by our script.
 
     Raises `LlamaStackError` if the file with its key cannot be read, or no model is named.
     """

@@ -1,6 +1,6 @@
 """Sends spans of the audit log's records to a receiver of OTLP over HTTP: `start/run start.traces LOG POSITION`.
 
-LOG is the folder of the log, which is only read.  POSITION is a file that says how far it is.  The receiver is that of
+LOG is the folder of the log, which is only read.  POSITION is a file with its progress.  The receiver is that of
 `OTEL_EXPORTER_OTLP_ENDPOINT`, by default http://localhost:4318.  The log is the queue: while no receiver takes spans,
 one batch is held.  A batch is sent again, with the same ids, if this ends before its position is written.
 """
@@ -68,7 +68,7 @@ class Exporter:
         return True
 
     def say(self, message: str) -> None:
-        """Print a message, unless it is the same as the last one."""
+        """Print a message, unless it is the same as the last."""
         if message != self._said:
             print(message, file=sys.stderr, flush=True)
         self._said = message

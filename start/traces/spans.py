@@ -28,7 +28,7 @@ ATTRIBUTES = [*HTTP, *AGENTS, "error.type", "zt.allowed", "zt.outcome", "zt.reas
 """All that a span may have.  `zt.record` and `zt.outcome` name a record by its party and number."""
 OF_AGENTS = {"/a2a", "/.well-known/agent-card.json", "/mcp", "/v1/chat/completions", "/v1/models"}
 ROUTES = {"/tasks", "/plan", "/models", *OF_AGENTS, "/feed"}
-"""The routes that a span names: those of tasks, without parameters, and the feed.  Of others it has only the method."""
+"""The routes that a span names: those of tasks, without parameters, and the feed.  Other names have only the method."""
 METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"}
 MOST_OPEN = 1_000
 """Calls whose outcome is awaited at a time: of more, the oldest gets a span without one."""
@@ -42,7 +42,7 @@ Found = dict[str, str | bool | int | None]
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """What is known of a span.  `leaves` say so; `decision` is that of the gate, or the refusal after it."""
+    """The known attributes of a span.  `leaves` tell; `decision` is that of the gate, or the refusal after it."""
 
     record: Record
     trace: Trace
@@ -64,7 +64,7 @@ class Spans:
         return sorted(leaf for call in self._open.values() for leaf in call.leaves)
 
     def take(self, leaf: int, entry: bytes) -> Iterator[ReadableSpan]:
-        """Yield the spans that the leaf of this number completes.  Raises `ValueError` if nobody can read it."""
+        """Yield the spans that the leaf of this number completes.  Raises `ValueError` if it is unreadable."""
         record = leaf_of(entry)
         if isinstance(record, Heads):
             late = [key for key, call in self._open.items() if call.record.event.time + WAIT < record.time]
@@ -100,7 +100,7 @@ class Spans:
                 yield _span(_Begun(record, below, data.action, {}, None), SpanKind.INTERNAL)
 
     def _operation(self, party: str, operation: str) -> tuple[str, Found]:
-        """Return the name of a request's span, and the attributes that say what was asked of this party."""
+        """Return the name of a request's span, and the attributes of the request."""
         method, _, target = operation.partition(" ")
         rpc, _, tool = target.partition(" ")
         verb = method if method in METHODS else "_OTHER"  # control: span-method-known

@@ -2,7 +2,7 @@
 
     pytest --pyargs testkit.delegation --delegation my_issuer.py
 
-`test_delegation.py` has the checks; docs/how-to/delegation-kit.md says how an issuer is described.  The kit imports
+`test_delegation.py` has the checks; docs/how-to/delegation-kit.md shows how to describe an issuer.  The kit imports
 httpx, PyJWT, cryptography and pytest, and nothing else of this project.
 """
 

@@ -28,9 +28,9 @@ class Client:
     credential: Callable[[], Mapping[str, str]] = field(default=dict, repr=False)
     """Returns the form fields that authenticate it in one request (RFC 6749 section 2.3.1, RFC 7523 section 2.2)."""
     audience: str = ""
-    """What addresses a token to it; by default its id."""
+    """The audience of a token for it; by default its id."""
     actor: str = ""
-    """What names it in a chain (RFC 8693 section 4.1); by default its id."""
+    """Its name in a chain (RFC 8693 section 4.1); by default its id."""
 
     def __post_init__(self) -> None:
         for name in ("audience", "actor"):
@@ -68,7 +68,7 @@ class Key:
 
 @dataclass(frozen=True)
 class SignedIn:
-    """What a user's sign-in brought; `key`, with the method of `Key`, if the tokens are bound to one."""
+    """The result of a user's sign-in; `key`, with the method of `Key`, if the tokens are bound to one."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(default="", repr=False)
@@ -76,7 +76,7 @@ class SignedIn:
 
 
 def claims(token: str) -> Claims:
-    """Return what a JWT says, and nothing if it is none; the issuer that signed it is the one that is tried."""
+    """Return a JWT's claims, and nothing for any other token; the issuer under test signed it."""
     try:
         return dict(jwt.decode(token, options={"verify_signature": False}))
     except jwt.DecodeError:
@@ -84,12 +84,12 @@ def claims(token: str) -> Claims:
 
 
 def ended(token: str) -> bool:
-    """Return whether a token opens nothing any more; one that is no JWT does not say so."""
+    """Return whether a token has expired; only a JWT tells."""
     return bool(claims(token).get("exp", float("inf")) <= time.time())
 
 
 class Answer:
-    """What the token endpoint answered: true, if that is a token that has not ended; `claims`, if it is a JWT."""
+    """The answer of the token endpoint: true, if that is a token that has not ended; `claims`, if it is a JWT."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.said: Claims = response.json() if response.status_code == 200 else {}
@@ -103,7 +103,7 @@ class Answer:
 
 @dataclass(kw_only=True, repr=False)
 class Issuer:
-    """An issuer, its clients, and a user.  Each client may exchange for the next one, the last one for the first."""
+    """An issuer, its clients, and a user.  Each client may exchange for the next, the last for the first."""
 
     http: httpx.Client
     metadata: Mapping[str, Any]
@@ -180,7 +180,7 @@ class Issuer:
         return actors
 
     def introspected(self, who: int, token: str) -> Claims:
-        """Return what a client is told about a token (RFC 7662), and nothing of one that is not active."""
+        """Return a client's introspection of a token (RFC 7662), and nothing for an inactive token."""
         answer = self._post("introspection_endpoint", {"token": token, **self.client(who).form})
         told: Claims = answer.json() if answer.status_code == 200 else {}
         return told if told.get("active") is True else {}

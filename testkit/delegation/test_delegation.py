@@ -1,6 +1,6 @@
 """The checks.  Each first does what must be granted, so that a refusal is of what is tried, and of nothing else.
 
-What cannot be tried is skipped with what is missing, and never passed.
+A check that cannot be tried is skipped with what is missing, and never passes.
 """
 
 from typing import Any

@@ -32,14 +32,14 @@ PATTERNS = {
 """What a native reader stumbles over: CONTRIBUTING.md has what to write instead."""
 
 MOST = {
-    "is no": (0, 27, 1),
-    "has not the": (0, 2, 1),
-    "Of": (0, 50, 0),
-    "What, Who, Whose": (18, 165, 2),
-    "one": (5, 148, 2),
-    "nobody": (2, 47, 1),
-    "says": (4, 39, 1),
-    "taken": (0, 9, 0),
+    "is no": (0, 2, 1),
+    "has not the": (0, 0, 1),
+    "Of": (0, 1, 0),
+    "What, Who, Whose": (18, 4, 2),
+    "one": (5, 14, 2),
+    "nobody": (2, 2, 1),
+    "says": (4, 2, 1),
+    "taken": (0, 1, 0),
 }
 """Sentences with a pattern, at most: in pages, docstrings and messages.  These numbers only fall."""
 

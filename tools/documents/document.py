@@ -47,7 +47,7 @@ class Entry(BaseModel):
     state: str = "draft"
     owner: str
     classification: str = INTERNAL
-    """Who may read it: `public`, `internal` or `restricted`; the policies say what that means."""
+    """Its readers: `public`, `internal` or `restricted`; the policies define them."""
 
     def as_resource(self) -> Resource:
         named = ("department", "state", "owner", "classification")

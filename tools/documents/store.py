@@ -26,7 +26,7 @@ Counted for each department, because a task can delete drafts of its own departm
 MOST_NAMED = 5
 """Ids of drafts in the error for a user who has too many.
 
-The latest ones: if an agent has filled the quota, they are its own drafts, so it learns no id of an older one.  Only
+The latest: if an agent has filled the quota, they are its own drafts, so it learns no id of an older draft.  Only
 ids, because a caller who may only write must not read titles.
 """
 
@@ -151,7 +151,7 @@ def _is_unchanged(before: Document) -> sa.ColumnElement[bool]:
 
 
 async def _check_room(connection: AsyncConnection, document: Document) -> None:
-    """Raise `ToolError` if the owner would have too many drafts with this one, or too long ones together.
+    """Raise `ToolError` if the owner would have too many drafts with this, or drafts that are too long together.
 
     The error names the owner's latest drafts, so that the owner can delete one.
     """

@@ -1,6 +1,6 @@
 """The tools: decide about the document in question, and act.
 
-The gate has decided by scope.  What depends on the data (department, state, owner) is decided and recorded here.
+The gate has decided by scope.  Decisions by the data (department, state, owner) are made and recorded here.
 """
 
 from collections.abc import Callable, Iterator

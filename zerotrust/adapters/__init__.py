@@ -1,1 +1,1 @@
-"""What an agent and its caller both need to speak A2A: cards, answers, and the name of a model."""
+"""The code that an agent and its caller share for A2A: cards, answers, and the name of a model."""

@@ -58,7 +58,7 @@ def outage_of(refusal: Denied) -> Outage:
 
 
 def no_effect(problem: Mapping[str, Any]) -> bool:
-    """Return whether a refusal says that the call has not taken effect."""
+    """Return whether a refusal excludes any effect of the call."""
     reason = str(problem.get("reason"))
     return reason in UNTOUCHED and problem.get("begun", False) is False
 

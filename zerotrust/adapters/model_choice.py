@@ -1,4 +1,4 @@
-"""Checks the name of a model, and keeps the one that the caller of an agent asks for.  Pure.
+"""Checks the name of a model, and keeps the model that the caller of an agent asks for.  Pure.
 
 The caller of an agent may name a model in its message.  The agent passes the name on to the party that serves models,
 which serves that model or refuses.  A name gives no right, and is checked like any text from outside.

@@ -27,7 +27,7 @@ MAX_TURNS = 16
 MAX_CALLS = 64
 """Tool calls in one task; any more are refused, and the model gets the refusal."""
 SECONDS_TO_REPORT = 5
-"""Seconds before the end of its caller's token at which a task ends, so that the caller is told what was done."""
+"""Seconds before the end of its caller's token at which a task ends, so that the caller learns what was done."""
 MAX_SECONDS = TASK_LIFE - SECONDS_TO_REPORT
 """Seconds for one task; fewer if its caller's token ends earlier."""
 MAX_CONVERSATION = 384 * 1024

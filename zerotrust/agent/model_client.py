@@ -1,7 +1,7 @@
 """Calls a model behind an OpenAI-compatible API, and reads its replies.
 
-A real model calls tools that do not exist, writes arguments that are no JSON, refuses, and stops in mid-sentence.  None
-of that is an error of the party that serves it.  A bad call of a tool invalidates that call and not the whole reply.
+A real model calls tools that do not exist, writes arguments that are not JSON, refuses, and stops in mid-sentence.
+None of that is its party's error.  A bad call of a tool invalidates that call and not the whole reply.
 """
 
 from dataclasses import dataclass

@@ -24,7 +24,7 @@ class Shape:
 
 
 def canonical(content: object) -> bytes:
-    """Return a shape, or members of one, in the canonical form of RFC 8785.  Raises `TypeError` if it has no such form.
+    """Return a shape, or members of one, in the canonical form of RFC 8785.  Raises `TypeError` if it has none.
 
     orjson writes that form for the contents of an event: ASCII names, integers of at most 53 bits, no fractions.
     """

@@ -1,6 +1,6 @@
-"""Reads the lines of a journal, from the oldest segment on, and finds the first one that was changed.
+"""Reads the lines of a journal, from the oldest segment on, and finds the first that was changed.
 
-The newest segment is the file that the journal is named after.  The older ones lie beside it under that name and the
+The newest segment is the file that the journal is named after.  Older segments lie beside it under that name and the
 number of their first record; they never change.  The oldest are deleted when the audit log has them.
 """
 

@@ -4,7 +4,7 @@ Calls of unverified callers are counted from the first.  A repeated call of a ve
 times within a second and counted from then on: the thousandth record says no more than the third.
 
 A suspended party may go on calling for days.  Its refusals are counted for a minute.  While they go on, the count of
-the next minute continues this one, so that none is recorded in full again.
+the next minute continues this count, so that none is recorded in full again.
 """
 
 import asyncio

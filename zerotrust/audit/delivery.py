@@ -1,7 +1,7 @@
 """Delivers a journal to the audit log, while no request waits, and deletes the segments that are proven to be there.
 
-A commit wakes it.  It sends the next lines when the last ones are published, so that at most one request is under way.
-While the log is away, the journal keeps everything, and one line in the service's log says so.
+A commit wakes it.  It sends the next lines when the last are published, so that at most one request is under way.
+While the log is away, the journal keeps everything, and one line in the service's log reports it.
 """
 
 import asyncio
@@ -106,7 +106,7 @@ class Delivery:
         return expected
 
     async def _delete(self, delivered: int) -> None:
-        """Delete segments that were delivered.  One that is not proven to be in the log stays, with those after it."""
+        """Delete segments that were delivered.  A segment without proof of delivery stays, with those after it."""
         try:
             for segment in await asyncio.to_thread(self._deletion.due, delivered):
                 await self._deletion.delete(segment)
@@ -114,7 +114,7 @@ class Delivery:
             log.warning("%s", error)
 
     async def _check(self, there: Link) -> None:
-        """Compare the log's last record of this journal with the journal's own; show the log the one that differs.
+        """Compare the log's last record of this journal with the journal's own; show the log the record that differs.
 
         Raises `NotDelivered`: a backup was restored or somebody rewrote the journal, so it is not the one that was
         delivered.  The log has that one.

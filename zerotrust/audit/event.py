@@ -29,7 +29,7 @@ class AuditEvent(Shape):
     service: Id
     """The party that writes it."""
     data: Annotated[Data, Field(discriminator="type")]
-    """What happened; its `type` says which of the types it is."""
+    """The event, of the kind that its `type` names."""
     trace: Trace | None = None
     """The request that it belongs to.  `counts`, `issued`, `alarm` and what Keycloak changed belong to
     none."""
@@ -37,7 +37,7 @@ class AuditEvent(Shape):
     """The digest of the code that is approved for the writer; attestation gives it an identity for this code only."""
 
     def canonical(self) -> bytes:
-        """Return the event in the canonical form of RFC 8785.  Raises `TypeError` if it has no such form."""
+        """Return the event in the canonical form of RFC 8785.  Raises `TypeError` if it cannot have that form."""
         return canonical(self)
 
     @classmethod

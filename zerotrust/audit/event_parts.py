@@ -38,7 +38,7 @@ class Trace(Shape):
     """
 
     trace_id: TraceId
-    """Of the trace that the request belongs to."""
+    """The trace that the request belongs to."""
     span_id: SpanId
     """This service's handling of the request."""
     parent_id: SpanId | None = None
@@ -72,7 +72,7 @@ class Caller(Shape):
     scopes: tuple[str, ...]
     """Sorted."""
     groups: tuple[str, ...]
-    """Of the user, sorted."""
+    """The user's groups, sorted."""
     token_id: Id
     """`jti`."""
     lineage: tuple[Id, ...]
@@ -155,7 +155,7 @@ class Resource(Shape):
     name: SafeText
     """Which one."""
     attributes: dict[str, SafeText] | None = None
-    """Of a refused one: the attributes that the policies were told, to explain the refusal."""
+    """The attributes that were sent to the policies, if they refused: they explain the refusal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,13 +51,13 @@ class Outcome(Shape):
     duration: Microseconds
     """From the first byte of the request to the last of the answer."""
     request_sha256: Sha256
-    """Of the request's content, as it was received (RFC 9110 section 6.4)."""
+    """Digest of the request's content, as it was received (RFC 9110 section 6.4)."""
     answer_sha256: Sha256
-    """Of the answer's content, as it was sent, without its receipts."""
+    """Digest of the answer's content, as it was sent, without its receipts."""
     status: int | None = None
-    """Of the answer; absent if none began."""
+    """The answer's status; absent if none began."""
     receipt: Sha256 | None = None
-    """Of the signed receipt that went with the answer."""
+    """Digest of the signed receipt that went with the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class Access(Shape):
     decision: Decided
     principal: Caller
     effect: Effect | None = None
-    """What the act changes if it succeeds; if it does not, a refusal of the same span says so."""
+    """The change if the act succeeds; if it fails, a refusal of the same span follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class Exchange(Shape):
     """Those that were asked for, sorted."""
     decision: Decided
     principal: Caller
-    """Of the token that was exchanged."""
+    """The caller by the token that was exchanged."""
     parent_token_id: Id
     """The id of that token."""
     token_id: str | None = None
@@ -188,7 +188,7 @@ class Counts(Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedToken(Shape):
-    """A token that the issuer says it has issued in exchange for another one."""
+    """A token that the issuer claims to have issued in exchange for another."""
 
     client: Id
     """The SPIFFE ID of the party that asked for it."""
@@ -204,7 +204,7 @@ class IssuedToken(Shape):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued(Shape):
-    """The new exchanges in the issuer's own events, and the time until which there is no other one.
+    """The new exchanges in the issuer's own events, and the time until which no other exists.
 
     The registry writes one for each read that found any, with at most 100 tokens.  Without news it writes one every 5
     seconds for two minutes, then one a minute: so a gap shows when the events were not read.
@@ -226,7 +226,7 @@ class Alarm(Shape):
 
     type: Literal["alarm"] = "alarm"
     cause: AlarmCause
-    """`unexplained`: the issuer made an exchange, and its client's journal has later records, but not this one.
+    """`unexplained`: the issuer made an exchange, and its client's journal has later records, but not this record.
     `silent`: the journal has no later records either.  `unknown`: a journal has an exchange that the issuer did not
     make.  `explained`: the journal came late, and has it."""
     party: Id

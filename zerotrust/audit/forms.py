@@ -22,7 +22,7 @@ TraceId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 SpanId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Microseconds = Annotated[int, Field(ge=0)]
-"""Of a time, since 1970-01-01 UTC, or of a duration."""
+"""A time, since 1970-01-01 UTC, or a duration."""
 Times = Annotated[int, Field(ge=1)]
 """How often; it is never 0."""
 

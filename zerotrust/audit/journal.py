@@ -21,7 +21,7 @@ MAX_RIDERS = 1_000
 """Events that may wait for a commit; beyond that, the oldest are lost.  Fewer calls than that are under way."""
 
 SLOW = 0.001
-"""Seconds that a commit may take if the event loop is to make the next one.  To hand one to a thread costs 0.03 ms."""
+"""Seconds that a commit may take if the event loop is to make the next.  To hand one to a thread costs 0.03 ms."""
 
 PAUSE = 1.0
 """Seconds for which a thread makes the commits after a slow one."""

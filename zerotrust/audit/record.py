@@ -15,7 +15,7 @@ _RECORD = re.compile(rb'\{"event":(\{.*\}),"n":([1-9][0-9]*),"prev":"([0-9a-f]{6
 
 
 class Link(NamedTuple):
-    """Where a chain stands: how many records it has, and the hash of the last one."""
+    """Where a chain stands: how many records it has, and the hash of the last."""
 
     records: int
     head: str
@@ -44,7 +44,7 @@ def next_link(link: Link, line: bytes) -> Link:
 
 
 def hash_of(line: bytes) -> str:
-    """Return the hash by which the next record names this one."""
+    """Return the hash by which the next record names this record."""
     return hashlib.sha256(line).hexdigest()
 
 
@@ -72,7 +72,7 @@ def line_of(event: bytes, before: Link) -> bytes:
 
 
 def content_of(line: bytes) -> bytes:
-    """Return the canonical bytes of a record's event.  Raises `ValueError` if the line is no record."""
+    """Return the canonical bytes of a record's event.  Raises `ValueError` if the line is not a record."""
     return _match(line)[1]
 
 

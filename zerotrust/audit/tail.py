@@ -80,7 +80,7 @@ class Tail:
         return file
 
     def _segment(self) -> tuple[IO[bytes], int]:
-        """Return the opened segment with the next record, and the number of its first one."""
+        """Return the opened segment with the next record, and the number of its first record."""
         newest = self._path.open("rb")  # before the listing, which has it too if it is closed now
         older = closed_segments_before(self._path, newest)
         first = (link_at_end(older[-1]) if older else GENESIS).records + 1

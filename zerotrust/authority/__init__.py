@@ -1,1 +1,1 @@
-"""What authorities run.  Other parties are measured without it."""
+"""Code that the authorities share.  Other parties are measured without it."""

@@ -5,7 +5,7 @@ import re
 _UNSEEN = re.compile(
     r"[\u034F\u115F\u1160\u17B4\u17B5\u180B-\u180F\u2800\u3164\uFE00-\uFE0F\uFFA0\U000E0100-\U000E01EF]"
 )
-"""What Python calls printable and no font draws: Unicode's Default_Ignorable_Code_Point, and the empty Braille cell."""
+"""Printable for Python, drawn by no font: Unicode's Default_Ignorable_Code_Point, and the empty Braille cell."""
 
 
 def visible(character: str) -> bool:

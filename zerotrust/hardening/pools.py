@@ -44,7 +44,7 @@ send without end."""
 _MOST_AT_ONCE = 1 << 16
 """Bytes of a request that are kept back, to be sent with those that follow."""
 _MOST_READ = 8 * 1024
-"""Bytes that are parsed at once: what a peer sends after the end of its answer is parsed with the next one."""
+"""Bytes that are parsed at once: what a peer sends after the end of its answer is parsed with the next."""
 _PARTIES = ""
 
 

@@ -22,7 +22,7 @@ from zerotrust.spiffe.tls import ExpiringTLS
 
 MAX_CONNECTIONS = 500
 """Connections of all callers without a certificate.  One more replaces a connection of the holder with the most: of a
-user, or of an address until the user is known.  The one that is replaced has been idle, or
+user, or of an address until the user is known.  That connection has been idle, or
 sending its request, for the longest time: a body that comes in slowly keeps no other caller out."""
 
 MAX_OF_A_PARTY = 128
@@ -30,7 +30,7 @@ MAX_OF_A_PARTY = 128
 no new requests.  One more replaces one of the same party: parties, people and attestation do not compete."""
 
 MAX_HANDSHAKES = 512
-"""Handshakes under way.  At 1,000 new ones a second, each has half a second for a round trip to the caller."""
+"""Handshakes under way.  At 1,000 new connections a second, each has half a second for a round trip to the caller."""
 
 MAX_HEAD = 64 * 1024
 """Bytes of a request's headers, each counted with 32 more (as RFC 9113 section 6.5.2), and of any other element that

@@ -1,7 +1,7 @@
 """Gives every sender its turn in the event loop, so that one with very many requests does not delay others.
 
 A request runs in one pass of the event loop until it first awaits something, and all others wait for the end of that
-pass.  So only a few requests of one sender start in a pass; the others start in later ones, in the order in which they
+pass.  So only a few requests of one sender start in a pass; the rest start in later passes, in the order in which they
 came.  None is refused: a sender that sends faster waits longer for its answers.
 """
 

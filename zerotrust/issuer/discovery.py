@@ -40,7 +40,7 @@ class Metadata(BaseModel):
 
 
 class UntrustedMetadata(ZeroTrustError, ValueError):
-    """The document is not the issuer's own, or names endpoints elsewhere; the text says which."""
+    """The document is not the issuer's own, or names endpoints elsewhere; the text names the fault."""
 
 
 class Discovery:

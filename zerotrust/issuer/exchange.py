@@ -1,6 +1,6 @@
 """Exchanges the caller's token for a narrower one for the next hop, with the chain of actors (RFC 8693).
 
-The authorization server decides; this module requests the token, caches it, and refuses a wrong one.  It catches our
+The authorization server decides; this module requests the token, caches it, and refuses a wrong token.  It catches our
 own mistakes.  Only the realm limits a compromised service.
 """
 
@@ -29,7 +29,7 @@ GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name
 
 MARGIN = 5
-"""Seconds before its end from which a cached token is no longer used, because it has to outlast the call."""
+"""Seconds before its end from which a cached token is not used any more, because it has to outlast the call."""
 CAPACITY = 10_000
 """Exchanged tokens that are cached, about 2 KiB each."""
 

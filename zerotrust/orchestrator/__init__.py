@@ -1,1 +1,1 @@
-"""What a party runs that calls agents."""
+"""Code for a party that calls agents."""

@@ -1,1 +1,1 @@
-"""Signed receipts, in which each party says what it did for a request.  `evidence` verifies them."""
+"""Signed receipts, in which each party states its acts for a request.  `evidence` verifies them."""

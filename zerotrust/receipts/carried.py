@@ -31,7 +31,7 @@ MAX_OWN = 128 * 1024
 _OPENINGS = tuple(f'"{name}":"'.encode() for name in (EXTENSION, META, MEMBER))
 """The only spelling, without white space.  No string has one inside, because its quotes are escaped."""
 _NAMED = re.compile(rb'"receipt":"([0-9a-f]{64})"')
-"""The form in which a receipt names another one."""
+"""The form in which a receipt names another."""
 _BYTES = (string.ascii_letters + string.digits + "-_.").encode()
 """The bytes of a receipt."""
 
@@ -70,7 +70,7 @@ def parse_header(value: str | None) -> tuple[str, ...]:
 
 
 def keep_named(receipts: Sequence[str]) -> tuple[str, ...]:
-    """Return the first receipt, and each other one that a receipt before it names."""
+    """Return the first receipt, and each other receipt that an earlier receipt names."""
     known, found = set[bytes](), list[str]()
     for receipt in receipts:
         if found and hashlib.sha256(receipt.encode()).hexdigest().encode() not in known:  # control: receipts-named

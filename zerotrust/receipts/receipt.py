@@ -63,11 +63,11 @@ class Asked(Shape):
     token: Id | None = None
     """The `jti` of the token that was sent; absent if none was issued."""
     request: Sha256 | None = None
-    """Of the content as it was sent; absent if nothing was sent."""
+    """Digest of the content as it was sent; absent if nothing was sent."""
     answer: Sha256 | None = None
-    """Of the content as it was received, with the value of its receipts emptied."""
+    """Digest of the content as it was received, with the value of its receipts emptied."""
     receipt: Sha256 | None = None
-    """Of the receipt that came with the answer."""
+    """Digest of the receipt that came with the answer."""
     reason: Code | None = None
     """Why there is no receipt; it replaces `receipt`."""
 
@@ -94,9 +94,9 @@ class Receipt(Shape):
     """The other end of the connection, by its certificate; absent for a user's client, which has none."""
     token: Shown
     request: Sha256 | None = None
-    """Of the content as it was received; absent if the signer did not read it to its end."""
+    """Digest of the content as it was received; absent if the signer did not read it to its end."""
     answer: Sha256
-    """Of the content as it was sent, with the value of its receipts emptied."""
+    """Digest of the content as it was sent, with the value of its receipts emptied."""
     status: Annotated[int, Field(ge=0, le=999)]
     verdict: Literal["done", "refused", "failed", "unclear"]
     reason: Code | None = None
@@ -106,7 +106,7 @@ class Receipt(Shape):
     """Those that the policies were asked about, as `kind name`."""
     policy: str
     code: Sha256 | None = None
-    """Of the approved code of the signer."""
+    """Digest of the signer's approved code."""
     calls: Annotated[tuple[Asked, ...], Field(max_length=MAX_CALLS)]
     journal: Recorded | None = None
 

@@ -31,7 +31,7 @@ from zerotrust.spiffe.svid import Svid, WorkloadError
 PATH = "/feed"
 SECONDS_BETWEEN_TRIES = 0.2
 MOST_OF_A_REFUSAL = 4096
-"""Bytes of an answer that is no feed: it has to hold a reason code."""
+"""Bytes of an answer other than a feed: it has to hold a reason code."""
 
 Use = Callable[[RegistrySnapshot, Bundle | None], None]
 """Replaces both versions in use at once; None means that there are no policies."""

@@ -106,26 +106,26 @@ class Approved(Entry):
     """The approval of one party."""
 
     code: Digest | None = None
-    """Of its files, if it runs measured code."""
+    """Digest of its files, if it runs measured code."""
     card: Digest | None = None
-    """Of an agent's card, without its signatures."""
+    """Digest of an agent's card, without its signatures."""
     tools: dict[str, Digest] = Field(default={})
-    """Of the definition of each tool: its name, description, input and output."""
+    """Digest of each tool's definition: its name, description, input and output."""
 
 
 class Freshness(Entry):
     """The greatest age of data that decisions are based on, in seconds."""
 
     keys: Annotated[int, Field(ge=1, le=300)]
-    """Of the issuer's signing keys."""
+    """The life of the issuer's signing keys in a cache."""
     keys_cooldown: PositiveInt
-    """Between two requests for them, when tokens name unknown ones."""
+    """The pause between two requests for them, when tokens name unknown keys."""
     svid: Annotated[int, Field(ge=1, le=LONGEST_JWT_SVID)]
     """The lifetime of a JWT-SVID."""
     x509_svid: Annotated[int, Field(ge=4, le=LONGEST_X509_SVID)]
     """The lifetime of a certificate."""
     revocations: Annotated[int, Field(ge=1, le=3)]
-    """Of the news about revocations: with older news, a party refuses everything."""
+    """The age of news about revocations: with older news, a party refuses everything."""
 
 
 class Authorities(Entry):
@@ -180,7 +180,7 @@ class Registry(Entry):
         return [str(urlsplit(uri).hostname) for uri in self.parties[name].redirect_uris if uri.startswith("https:")]
 
     def dns_names(self, name: str) -> list[str]:
-        """Return all DNS names in a party's certificate: that one, and those at which browsers reach it."""
+        """Return all DNS names in a party's certificate: its own, and those at which browsers reach it."""
         return [self.dns_name(name), *self.browser_hosts(name)]
 
     def address(self, name: str) -> str:

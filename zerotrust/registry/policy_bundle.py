@@ -69,7 +69,7 @@ class Bundle:
 
     @property
     def content(self) -> tuple[int, PolicyDocument]:
-        """The version and the policies.  Of two bundles with the same content, the newer one only lives longer."""
+        """The version and the policies.  If two bundles have the same content, the newer only lives longer."""
         return self.version, self.document
 
 

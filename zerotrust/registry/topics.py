@@ -61,7 +61,7 @@ class LatestDocument(Generic[AnyDocument]):
         self.document: AnyDocument | None = None
 
     def take(self, claims: Mapping[str, Any]) -> None:
-        """Apply a version; see `Topic`.  The same version again is no error: a feed that is opened again sends it."""
+        """Apply a version; see `Topic`.  The same version again is allowed: a feed that is opened again sends it."""
         try:
             number, document = int(claims["number"]), self._model.model_validate_json(orjson.dumps(claims["document"]))
         except ValidationError as error:

@@ -22,7 +22,7 @@ class CountingTLS(ssl.SSLObject):
     _given: ssl.MemoryBIO
     """The bytes that have come, and those that OpenSSL has of them."""
     _head, _left = b"", 0
-    """Of the current record: its head as far as it has come, and the bytes that are still missing."""
+    """The current record: its head as far as it has come, and the bytes that are still missing."""
     _records, _empty, _data = 0, 0, 0
 
     @classmethod

@@ -26,7 +26,7 @@ ALGORITHM = "ES256"
 MAX_CHAIN = 4
 """Certificates in a header: the signer's and intermediates."""
 UNREADABLE = x509.ExtensionNotFound, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType
-"""What a library raises for a certificate, beside `ValueError`."""
+"""The library's exceptions for a certificate, beside `ValueError`."""
 
 
 class InvalidStatement(ZeroTrustError, ValueError):

@@ -42,7 +42,7 @@ class Svid:
     bundle: tuple[x509.Certificate, ...]
     """The trust domain's authorities."""
     intermediates: tuple[x509.Certificate, ...] = ()
-    """The certificates between this one and an authority, in this order; sent together with this one."""
+    """The certificates between this and an authority, in this order; sent together with it."""
 
     @classmethod
     def from_der(cls, key: bytes, certificate: bytes, bundle: Iterable[bytes]) -> Self:

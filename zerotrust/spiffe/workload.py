@@ -64,7 +64,7 @@ class Workload:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Wait for the first SVID, and use each one that is sent while the block runs."""
+        """Wait for the first SVID, and use each SVID that is sent while the block runs."""
         following = asyncio.create_task(self._follow())
         log.info("waiting for the first SVID: attestation compares every file of this party with what was approved")
         try:
@@ -111,7 +111,7 @@ class Workload:
             stream.cancel()
 
     def _use(self, svid: Svid) -> bool:
-        """Make each user of the SVID switch to a new one; return whether all of them succeeded."""
+        """Make each user of the SVID switch to the new SVID; return whether all of them succeeded."""
         self._svid, succeeded = svid, True
         self._first.set()
         for call in self._renewed:
@@ -163,7 +163,7 @@ class Workload:
             self._close(client)
 
     def close(self) -> None:
-        """Close the connection.  The next call would open a new one."""
+        """Close the connection.  The next call would open a new connection."""
         self._close(self._client)
 
     def _close(self, client: WorkloadApiClient | None) -> None:

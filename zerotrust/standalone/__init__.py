@@ -1,1 +1,1 @@
-"""The gate in front of a service that is no party of this system."""
+"""The gate in front of a service from outside this system."""

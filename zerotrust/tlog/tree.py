@@ -16,7 +16,7 @@ EMPTY = hashlib.sha256().digest()
 
 
 class InvalidLog(ZeroTrustError, ValueError):
-    """Something of a log is not valid; the text says what."""
+    """A part of a log is not valid; the text names it."""
 
 
 def leaf_hash(entry: bytes) -> bytes:

@@ -37,7 +37,7 @@ _BY_STATUS = {
 
 
 def request_id(message: Mapping[str, Any]) -> str | int | None:
-    """Return the id of a request, if it has one that can be echoed."""
+    """Return the id of a request, if it can be echoed."""
     found = message.get("id")
     return found if type(found) in (str, int) and len(str(found)) <= LONGEST_ID else None
 

@@ -28,7 +28,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 # base64url and dots.  With padding, which PyJWT accepts, a token would have two spellings.
 _TOKEN_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 _TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
-"""Of version 00, the only one there is (W3C Trace Context section 3.2)."""
+"""A header of version 00, the only version (W3C Trace Context section 3.2)."""
 
 
 def read_token(headers: Headers, *, scheme: bytes, hint: str | None) -> UnverifiedToken:
@@ -65,7 +65,7 @@ def read_proof(headers: Headers) -> str:
 
 
 def trace(headers: Headers) -> tuple[str, str] | None:
-    """Return the trace id and span id of a request's `traceparent`; None unless it has exactly one that is valid.
+    """Return the trace id and span id of a request's `traceparent`; None unless it has exactly one, and valid.
 
     W3C Trace Context sections 3.2 and 4.3.
     """

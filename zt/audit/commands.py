@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 audit = typer.Typer(no_args_is_help=True)
 
 POLICY = "audit.policy"
-"""The file of the system on this machine, which says who signs its log."""
+"""The file of the system on this machine, with the keys that sign its log."""
 LEDGER = Path("authority-audit", "log")
 """The log's folder, beside the journals of the system on this machine."""
 Log = Annotated[
@@ -102,7 +102,7 @@ def show(
 
 
 def _find(settings: Settings, what: "Query", export: Path | None, policy: Path | None) -> "Records":
-    """Return records of an export, which is verified meanwhile, or else of the journals here."""
+    """Return records of an export, verified while it is read, or else of the journals here."""
     from zerotrust.authority.ledger.leaf import Outline
     from zt.audit.exports import leaves, load_policy
     from zt.audit.journals import find

@@ -13,13 +13,13 @@ from zt.audit.sequence import Arrow, sequence
 from zt.audit.trail import DIGITS, code_digests, decision_of, describe, join_names, token_of, users
 
 MOST_STEPS = 200
-"""Steps of a diagram: nobody looks through more, and a picture of them is 11,000 pixels high."""
+"""Steps of a diagram: more would be too many to look through, and a picture of them is 11,000 pixels high."""
 ISSUER, SOMEBODY = "keycloak", "somebody"
-"""Who issues tokens, and a caller who is in no record."""
+"""The issuer of tokens, and a caller in no record."""
 LONGEST = 130
 """Characters of a step: an exchange of T0 names the scopes that it drops."""
 UNUSED = "a token"
-"""What no call was made with, or no record of its receiver names."""
+"""A token without a call, or that no record of its receiver names."""
 
 
 def diagram(about: str, events: Iterable[AuditEvent], calls: Calls = MappingProxyType({})) -> str:

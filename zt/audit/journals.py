@@ -14,7 +14,7 @@ from zt.errors import CommandError
 
 @dataclass(frozen=True, slots=True)
 class CheckedJournal:
-    """A journal: how many records it has, and the number of the first one that was changed, or 0.
+    """A journal: how many records it has, and the number of the first that was changed, or 0.
 
     `after`: of the last record that was deleted, because the audit log has it and those before it; or 0.
     """
@@ -84,7 +84,7 @@ def first_record(path: Path) -> int:
 
 
 def events(path: Path) -> Iterator[AuditEvent]:
-    """Yield the events of a journal, the oldest first.  Raises `ValueError` at one that is not of schema 1."""
+    """Yield the events of a journal, the oldest first.  Raises `ValueError` at a record that is not of schema 1."""
     return map(event_of, lines(path))
 
 

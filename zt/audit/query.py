@@ -41,9 +41,9 @@ class Records:
 
     events: list[AuditEvent]
     left_out: Mapping[str, int]
-    """How many older ones were left out, of each author that has any."""
+    """How many older records were left out, by author."""
     authors: Sequence[str] = ()
-    """Who wrote each of them."""
+    """The author of each."""
 
     @property
     def omitted(self) -> int:
@@ -51,7 +51,7 @@ class Records:
 
 
 class NoRecordError(Exception):
-    """A line is no record of schema 1; the text says where it is."""
+    """A line is not a record of schema 1; the text names its place."""
 
 
 def parse_query(text: str) -> Query | None:

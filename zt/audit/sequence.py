@@ -21,7 +21,7 @@ _TOKEN = re.compile(r"\bT\d[a-z]*\b")
 
 
 class Arrow(NamedTuple):
-    """Who calls whom, and with what."""
+    """The caller, the called party, and the token."""
 
     start: str
     end: str

@@ -25,14 +25,14 @@ from zt.reasons import BY_RULES
 from zt.show import new_table, utc_time
 
 DIGITS = 12
-"""Of a digest of code that people are shown: nobody finds other code with the same ones by chance."""
+"""Digits of a digest of code that people are shown: chance finds no other code with the same digits."""
 MOST_NAMED = 5
 """Authors of records that were left out who are named, those with the most first; `--json` names all of them."""
 MOST = 3
 """Names of one kind that are shown where one is usual: transactions, versions, users, digests of one party."""
 
 Claims = tuple[str, tuple[str, ...], str, tuple[str, ...], str, str]
-"""What a record says of a token's way: its id, those before it, the client, who acts, who presents it, and to whom."""
+"""A token's way in a record: its id, those before it, the client, who acts, who presents it, and to whom."""
 
 
 def trail(
@@ -43,7 +43,7 @@ def trail(
     ledger: str = "",
     dated: bool = False,
 ) -> Tree:
-    """Return the records of one task: each token below the one that it came from, with what was done with it.
+    """Return the records of one task: each token below its origin, with what was done with it.
 
     Records without a token are at the root.  Allowed exchanges, outcomes, and what Keycloak has issued are no lines:
     the token of an exchange has a branch as soon as it is used.  `calls`: the parties that each party may call, for the
@@ -128,7 +128,7 @@ def group_by_transaction(events: Iterable[AuditEvent]) -> list[list[AuditEvent]]
 
 
 def users(events: Iterable[AuditEvent]) -> list[str]:
-    """Return a line for each user whose token was presented, first the one of whom most parties say so.
+    """Return a line for each user whose token was presented, first the user whom most parties name.
 
     A task has one user, unless a party lies.
     """
@@ -189,7 +189,7 @@ def omitted_lines(found: Records) -> Iterator[Text]:
 
 
 def _heading(events: list[AuditEvent]) -> str:
-    """Return which transactions records are about, and which policies decided about calls, if they say so."""
+    """Return which transactions records are about, and which policies decided about calls, if they name them."""
     tokens = [(event, token) for event in events if (token := token_of(event))]
     if not tokens:
         return "no transaction"
@@ -269,6 +269,6 @@ def _claims(token: Caller) -> Claims:
 
 
 def _parent_claims(token: Caller) -> Claims:
-    """Return the claims about the token that this one was exchanged from: its audience presents this one."""
+    """Return the claims about the token that this token was exchanged from: its audience presents this token."""
     presented_by = token.actors[1] if len(token.actors) > 1 else token.client
     return token.lineage[-1], token.lineage[:-1], token.client, token.actors[1:], presented_by, token.party

@@ -19,9 +19,9 @@ class Authority:
     """How operators reach one of the authorities, and how `zt` speaks of it."""
 
     client: str
-    """What they sign in with."""
+    """The client with which they sign in."""
     scope: str
-    """What it asks for, which one party serves: the authority."""
+    """The scope that it asks for; one party serves it: the authority."""
     called: str
     """In a sentence."""
     party: str
@@ -41,7 +41,7 @@ class Authority:
 
     @property
     def drift_advice(self) -> str:
-        """What to look for, and to do, where it has no valid certificate, or no news of Keycloak."""
+        """Advice where it has no valid certificate, or no news of Keycloak."""
         return (
             f"Attestation gives {self.called} no certificate and no token unless {self.called} runs the approved "
             f"code: see what {ATTESTATIONS_LOG} says of {self.party} (in containers: `docker compose logs "

@@ -78,7 +78,7 @@ class AuthorityClient:
         return not_running(self._title, self._address, error)
 
     def _refusal(self, status: int, content: dict[str, Any], path: str, sent: dict[str, Any]) -> RefusedError:
-        """Return what an operator is told: what it is about, why, the next step, and where it is on record."""
+        """Return the message for an operator: its subject, the reason, the next step, and where it is on record."""
         reason, trace, advice = (str(content.get(name) or "") for name in ("reason", "trace_id", "advice"))
         why = advice.rstrip(".") or meaning(reason).rstrip(".")
         told = f"{self._title} refused {self.about(path, sent)} ({status} {reason}): {why}.  {remedy(reason)}"

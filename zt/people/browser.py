@@ -1,7 +1,7 @@
 """Signs a person in in their own browser (RFC 8252): a listener on the loopback interface receives the redirect.
 
 The password is typed into Keycloak's page and nowhere else.  Anybody on this machine, and any page in the browser, can
-send the listener requests: only one that carries our `state` counts.
+send the listener requests: only a request that carries our `state` counts.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from pathlib import Path
 from zt.people.login import Client, Login, LoginError, Request, Say, endpoints
 
 PATH = "/callback"
-"""Of the redirect; Keycloak takes any port with it (RFC 8252 section 7.3)."""
+"""The path of the redirect; Keycloak accepts any port with it (RFC 8252 section 7.3)."""
 SECONDS_TO_SIGN_IN = 120
 """Until the redirect: a person has to type a password."""
 SECONDS_TO_ASK = 5
@@ -72,7 +72,7 @@ def open_page(address: str) -> None:
 
 
 _opened: list[subprocess.Popen[bytes]] = []
-"""Kept, because nobody waits for them."""
+"""Kept, because no task awaits them."""
 
 
 async def sign_in(client: Client, *, say: Say, hint: str = "", opened: Callable[[str], None] = open_page) -> Login:

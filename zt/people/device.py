@@ -26,7 +26,7 @@ _REFUSALS = {
 
 
 _Typed = Annotated[str, Field(pattern="^[!-~]{1,512}$")]
-"""What a person is told to open or to type: it has no space, so it cannot go on as a sentence of ours."""
+"""A text for a person to open or to type: it has no space, so it cannot go on as a sentence of ours."""
 
 
 class _DeviceAuthorization(BaseModel):

@@ -1,6 +1,6 @@
 """Keeps a person's sign-in for the commands of 15 minutes, in a file that only this account may read.
 
-Its refresh token is good with its key alone, and the file has both.  Who can read it: docs/explain/limits.md.
+Its refresh token is good with its key alone, and the file has both.  Its readers: docs/explain/limits.md.
 """
 
 import fcntl

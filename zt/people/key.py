@@ -31,7 +31,7 @@ class Key:
 
     @property
     def thumbprint(self) -> str:
-        """What tokens are bound to (RFC 7638), and the parameter `dpop_jkt` (RFC 9449 section 10)."""
+        """The thumbprint to which tokens are bound (RFC 7638), and the parameter `dpop_jkt` (RFC 9449 section 10)."""
         return thumbprint(self._public)
 
     @classmethod

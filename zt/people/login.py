@@ -28,7 +28,7 @@ SECONDS_TO_SIGN_OUT = 5
 SIGNED_OUT = "http://127.0.0.1:8000/callback"
 """Where Keycloak leads after a sign-out: an address that is registered for each client of ours.  Nobody listens."""
 MOST_PARAMETERS = 16
-"""Of a redirect; it has four."""
+"""Parameters of a redirect; it has four."""
 MOST_TOLD = 200
 """Characters of a refusal."""
 
@@ -58,7 +58,7 @@ class Login:
 
     @property
     def auth(self) -> BoundToken:
-        """What a request needs, as the argument `auth` of httpx."""
+        """The credentials of a request, as the argument `auth` of httpx."""
         return BoundToken(self.key, self.access_token)
 
 
@@ -154,7 +154,7 @@ class Request:
         return f"{metadata.authorization_endpoint}?{urlencode(asked)}"
 
     def code(self, query: str) -> str | None:
-        """Return the code in the query of a redirect, or None if that answers another request than this one.
+        """Return the code in the query of a redirect, or None if that answers another request.
 
         Raises `LoginError` if the issuer refused, or if it is another issuer.
         """

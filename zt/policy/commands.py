@@ -43,7 +43,7 @@ def show(
     to: Annotated[Path | None, typer.Option("--to", help="a new folder that the files are written to")] = None,
     _json: Json = False,
 ) -> None:
-    """Show a version of the policies, by default the one in force: its rules, schema and decision table."""
+    """Show a version of the policies, by default the version in force: its rules, schema and decision table."""
     from zt.policy.folder import files, write
 
     answer = _at(context, lambda authority: _version(authority, number))

@@ -56,7 +56,7 @@ def other_files(folder: Path) -> list[str]:
 
 
 def files(told: Mapping[str, Any]) -> dict[str, str]:
-    """Return the text of each file by its name.  Raises `CommandError` for a name that is no file's here."""
+    """Return the text of each file by its name.  Raises `CommandError` for a name that no file here has."""
     policies = {str(name): str(text) for name, text in told["policies"].items()}
     if bad := [name for name in policies if not _NAME.fullmatch(name)]:
         raise CommandError(

@@ -117,7 +117,7 @@ def explanation_lines(answer: Found) -> Iterator[RenderableType]:
 
 
 def version_lines(versions: Sequence[Found]) -> Iterator[Text]:
-    """Yield which versions decided, and what is in force now where that is another one."""
+    """Yield which versions decided, and the version in force now where that differs."""
     for one in versions:
         if one["in_force"]:
             life = f"in force since {local_time(one['since'])}"
@@ -165,7 +165,7 @@ def _why(one: Found) -> Iterator[str]:
 
 
 def _rules(found: Sequence[Found]) -> Iterator[str]:
-    """Yield each rule that was named with its sentence; with its version, where versions have different ones."""
+    """Yield each rule that was named with its sentence; with its version, where versions differ."""
     named: dict[str, dict[str, str]] = {}
     for one in sorted(found, key=lambda one: bool(one["allowed"])):
         for rule in [*(one["nearest"] or ()), *one["rules"]]:

@@ -38,7 +38,7 @@ NEXT = {
     2: "  Each start of the system has another authority: --ca names that of this answer (docs/reference/receipts.md).",
     8: "  --accept names other code that you accept (docs/reference/receipts.md).",
 }
-"""What to try if nobody has forged anything, by the step that failed."""
+"""Advice if nothing was forged, by the failed step."""
 WITHOUT_PROOF = (
     "All other steps are verified.  But no witness says that each party signed before its certificate ended: a later "
     "thief of its key could have signed.  Ask for the proof soon after the answer (docs/reference/receipts.md)."

@@ -20,10 +20,10 @@ _CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What is in every container that Docker, or Kubernetes, starts for a party."""
+    """The contents of every container that Docker, or Kubernetes, starts for a party."""
 
     keeper: str
-    """Who keeps the files of `kept`."""
+    """The owner of the files of `kept`."""
     settable: re.Pattern[str]
     """The variables that the base image, the keeper and our own file set.  None changes which code is loaded."""
     kinds: Mapping[str, str]
@@ -90,7 +90,7 @@ KUBERNETES = Rules(
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What proc(5) says about one process, each field the content of the file of that name; and its `/etc/hosts`."""
+    """The account of one process by proc(5), each field the content of the file of that name; and its `/etc/hosts`."""
 
     status: str
     mountinfo: bytes
@@ -117,7 +117,7 @@ class _Mount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What attestation has itself, and compares a party with."""
+    """Attestation's own state, with which it compares a party."""
 
     variables: Mapping[str, str]
     """Variables, each with the only value that a party may give it.  A party needs none of them here: what it cannot do

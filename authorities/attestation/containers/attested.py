@@ -32,7 +32,7 @@ runpy.run_module("{module}", run_name="__main__", alter_sys=True)
 """
 """`/app/__main__.py` of every party's image.
 
-What a party needs besides the base lies in `/app/packages`, measured with its code; most parties have none.  It comes
+A party's needs besides the base lie in `/app/packages`, measured with its code; most parties have none.  It comes
 last on the path, so that it replaces no package of the base.
 """
 

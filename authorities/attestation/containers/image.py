@@ -19,7 +19,7 @@ from authorities.attestation.verifier.measure import MeasureError, Stamp, measur
 NOT_OF_IMAGE = frozenset(
     {"/proc", "/sys", "/dev", "/.dockerenv", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/mtab"}
 )
-"""What Docker puts over or beside the image's files in every container.  No code is loaded from there."""
+"""The files that Docker puts over or beside the image's files in every container.  No code is loaded from there."""
 MAX_FILES = 50_000
 """Files and folders of one root file system; ours has 15,000.  A container with more is not measured to its end."""
 MAX_FILE = 256 * 1024 * 1024

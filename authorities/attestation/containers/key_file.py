@@ -21,7 +21,7 @@ class KeysError(Exception):
 
 
 def load_keys(folder: Path) -> Keys:
-    """Return the keys in `folder`, or new ones that are kept there from now on.  Raises `KeysError`, or `OSError`."""
+    """Return the keys in `folder`, or new keys, kept there from now on.  Raises `KeysError`, or `OSError`."""
     file = folder / FILE
     if not file.exists():
         keys = Keys.new()

@@ -32,7 +32,7 @@ def pod_of(cgroup: str) -> str:
 
 
 class Pods:
-    """What the API server says about pods."""
+    """Pods as the API server describes them."""
 
     def __init__(self, http: httpx.AsyncClient, *, token: Path = OWN / "token", proc: Path = Path("/proc")) -> None:
         """`token`: the file with that of this pod's account, which the kubelet renews."""

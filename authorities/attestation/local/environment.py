@@ -1,4 +1,4 @@
-"""What launched processes can load besides the project's code: the interpreter, its library, the installed packages.
+"""Code that launched processes can load besides the project's: the interpreter, its library, the installed packages.
 
 `registration/pin.py` has measured and pinned them at installation, for this machine.
 """
@@ -19,7 +19,7 @@ class EnvironmentPinError(Exception):
 
 
 class Pin(BaseModel):
-    """What was measured at installation."""
+    """The measurement at installation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

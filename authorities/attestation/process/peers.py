@@ -69,7 +69,7 @@ def peer(connection: socket.socket) -> Peer:
 
 
 def process_of(pidfd: int) -> Peer:
-    """Return the process of a pidfd that somebody else has opened.
+    """Return the process of a pidfd that another process has opened.
 
     Raises `OSError` if it has ended, cannot be seen from here, or if this is no pidfd.
     """
@@ -90,7 +90,7 @@ def key_of_peer(connection: socket.socket) -> ProcessKey:
 
 
 def is_ending(pidfd: int, stat: Path) -> bool:
-    """Return whether a process has ended, or has begun to: the kernel takes its files away before it says so.
+    """Return whether a process has ended, or has begun to: the kernel takes its files away before it reports the end.
 
     `stat` is its `/proc/PID/stat`.  Raises `OSError` if that cannot be read.
     """

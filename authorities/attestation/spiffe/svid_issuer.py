@@ -45,7 +45,7 @@ class Issuer:
     """Signs for one trust domain."""
 
     def __init__(self, trust_domain: str, keys: Keys | None = None) -> None:
-        """Without `keys`, new ones are made.  The CA's certificate is always new."""
+        """Without `keys`, it makes new keys.  The CA's certificate is always new."""
         keys = keys or Keys.new()
         self.trust_domain_id = f"spiffe://{trust_domain}"
         self._key, self._key_id = keys.jwt, keys.jwt_name

@@ -51,7 +51,7 @@ class WorkloadApi:
     def __init__(  # noqa: PLR0913 - its dependencies
         self, registry: Registry, processes: Processes, drift: Drift, issuer: Issuer, log: Log, *, log_at: str = ""
     ) -> None:
-        """`log_at`: where `log` can be read, such as a command.  A refused caller is told that, and no reason."""
+        """`log_at`: where `log` can be read, such as a command.  A refused caller learns that, and no reason."""
         self._log_at = f": {log_at} says why" if log_at else ""
         self._registry, self._processes, self._drift, self._issuer, self._log = registry, processes, drift, issuer, log
         self._connections: set[asyncio.Transport] = set()

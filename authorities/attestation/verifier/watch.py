@@ -20,7 +20,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class _Extent(NamedTuple):
-    """What belongs to a folder that is watched as a whole."""
+    """The contents of a folder that is watched as a whole."""
 
     leave_out: Collection[str] = ()
     links: bool = True

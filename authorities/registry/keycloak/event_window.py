@@ -11,7 +11,7 @@ from typing import Any
 from authorities.registry.keycloak.events import Event
 
 OVERLAP = 10_000
-"""Milliseconds by which an event may become visible later than a newer one."""
+"""Milliseconds by which an event may become visible later than a newer event."""
 
 Ask = Callable[[dict[str, Any]], Awaitable[list[Event]]]
 """Requests events from Keycloak (`GET /admin/realms/{realm}/events`, `.../admin-events`)."""
@@ -23,7 +23,7 @@ class Found:
 
     found: Sequence[Event]
     new: list[Event]
-    """The events that have not taken effect yet, each once, the oldest first."""
+    """The events still without effect, each once, the oldest first."""
     lost: bool
     """Whether an event that should still exist is missing."""
     until: float

@@ -144,7 +144,7 @@ _PARTS = {
 
 
 def _of_a_user(user: str, done: str, what: list[str], said: Mapping[str, Any], at: int) -> list[Change | Sessions]:
-    """Return the changes for an operation on a user, or on the part of one that `what` names."""
+    """Return the changes for an operation on a user, or on the part of a user that `what` names."""
     match done, what:
         case "CREATE", []:
             return []

@@ -91,7 +91,7 @@ class Exchanges:
         self._known = {name: at for name, at in (self._known | times).items() if at >= self._newest - OVERLAP}
 
     async def follow(self) -> None:
-        """Read until cancelled.  While it cannot, the log says so once."""
+        """Read until cancelled.  While it cannot, the log reports it once."""
         failed = False
         while True:
             try:

@@ -89,7 +89,7 @@ async def go_on_after_sign_out(system: PassThrough) -> Outcome:
 
 
 async def ask_the_record(system: PassThrough) -> Outcome:
-    """alice and eve each have a report overwritten; somebody asks the tool's record who it was."""
+    """alice and eve each have a report overwritten; an auditor asks the tool's record who it was."""
     records = []
     for user in ("alice", "eve"):
         system.documents.reset()
@@ -110,7 +110,7 @@ ATTACKS: dict[str, tuple[Run, attacks.Run]] = {
     "a token is used after alice has signed out": (go_on_after_sign_out, attacks.go_on_after_sign_out),
     "an overwritten report: the record is asked for whom": (ask_the_record, attacks.leave_no_name),
 }
-"""What is tried, each on fresh documents; and which attack on the other systems that is, as far as there are parts."""
+"""The attempts, each on fresh documents; and which attack on the other systems that is, as far as there are parts."""
 
 
 async def run_attacks(system: System) -> dict[str, Outcome]:

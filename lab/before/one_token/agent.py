@@ -22,7 +22,7 @@ app = FastAPI()
 
 
 class Task(BaseModel):
-    """What an agent is asked."""
+    """The request to an agent."""
 
     text: str
 

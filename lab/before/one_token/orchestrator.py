@@ -13,7 +13,7 @@ from orchestrator.plan import make_plan
 
 
 class Task(BaseModel):
-    """A task; of whom, nobody says."""
+    """A task that names no user."""
 
     request: str
 

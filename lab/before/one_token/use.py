@@ -41,7 +41,7 @@ class OneToken:
     """It promises nothing."""
 
     async def sign_in(self, user: str) -> Session:
-        """Sign a user in at the page; the application then gets a token of its own, in which nobody is named."""
+        """Sign a user in at the page; the application then gets a token of its own, that names no user."""
         self.logins[user] = await self.realm.sign_in(user)
         token, lasts = await self.realm.token(*self.secret.read_text().split())
         return Session(user, {"authorization": f"Bearer {token}"}, lasts)
@@ -63,12 +63,12 @@ class OneToken:
         return {name: self.documents.received[name] for name in ("authorization", "x-api-key")}
 
     async def call(self, target: str, credentials: Credentials, *, by: str | None) -> Answer:  # noqa: ARG002
-        """Call a party; nobody asks who calls."""
+        """Call a party, which does not ask who calls."""
         path, body = PATHS[target]
         return await self._post(target, path, credentials, body)
 
     async def tool(self, name: str, credentials: Credentials, *, by: str | None, **arguments: str) -> Answer:  # noqa: ARG002
-        """Call a tool; nobody asks who calls."""
+        """Call a tool, which does not ask who calls."""
         params = {"name": name, "arguments": arguments}
         call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
         return await self._post("tool/documents", "", credentials, call)

@@ -72,7 +72,7 @@ def shift(snapshot: RegistrySnapshot, variant: str) -> RegistrySnapshot:
 
 
 async def serve_variant(settings: Settings, variant: str, name: str) -> None:
-    """Serve until stopped.  All sets get an identity and read the feed once; only guarded ones keep following it."""
+    """Serve until stopped.  All sets get an identity and read the feed once; only guarded sets keep following it."""
     workload, kind = Workload(), KINDS[variant]
     async with workload.running():
         feed = registry_feed(settings, workload)

@@ -30,7 +30,7 @@ class _Everything(dict[Hashable, float]):
 
 
 class NobodyRevoked(Revocations):
-    """What a party without security knows: a service listens once its news are fresh, and it follows none."""
+    """News of a party without security: a service listens once its news are fresh, and this party follows none."""
 
     fresh = True
 

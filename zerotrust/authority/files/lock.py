@@ -21,7 +21,7 @@ _SECTIONS = {"scopes", "parties", "outside"}
 
 
 class Rights(Entry):
-    """What one party may do."""
+    """The rights of one party."""
 
     may_call: list[Name] = Field(default=[])
     delegates: list[str] = Field(default=[])
@@ -34,9 +34,9 @@ class Lock(Entry):
     """Each file that a party can run, by its path in the project."""
     parties: dict[Name, Approved]
     registry: dict[str, Digest] = Field(default={})
-    """Of each entry of `registry.yaml`, by its key."""
+    """The digest of each entry of `registry.yaml`, by its key."""
     rights: dict[Name, Rights] = Field(default={})
-    """Of each party that has any, in order: the next approval shows what has changed."""
+    """The rights of each party that has any, in order: the next approval shows what has changed."""
 
     def files_of(self, folders: Iterable[str], without: Iterable[str] = ()) -> dict[str, str]:
         """Return the approved files in these folders, except those in the folders `without`."""

@@ -18,7 +18,7 @@ from zerotrust.registry.snapshot import OutsideServer, RegistrySnapshot
 ENROLLED = "outside.json"
 """In the registry's own folder: the pins of outside servers, by name, from the person who set up the deployment.
 
-No other user writes there; one who could might as well change the revocations.
+No other user writes there; such a user might as well change the revocations.
 """
 MAX_ENROLLED = 64 * 1024
 """Bytes of that file: several hundred servers, of which a deployment has a few."""

@@ -1,1 +1,1 @@
-"""What the audit log and its witness write and sign."""
+"""The statements that the audit log and its witness sign."""

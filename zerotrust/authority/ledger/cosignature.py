@@ -1,6 +1,6 @@
-"""Checks what a witness signs (c2sp.org/tlog-witness): only a log that continues the one that it signed last.  Pure.
+"""Checks what a witness signs (c2sp.org/tlog-witness): only a log that continues the last that it signed.  Pure.
 
-The caller persists the checkpoint before it sends the cosignature, in one step with reading the last one.
+The caller persists the checkpoint before it sends the cosignature, in one step with reading the last.
 """
 
 import base64

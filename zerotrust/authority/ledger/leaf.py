@@ -1,7 +1,7 @@
 """The leaves of the audit log: lines of journals, and where all journals stand.  Pure.
 
 A line is in the log as it is in the journal, byte for byte.  Each batch ends with a leaf of the ledger itself, which
-has the heads of all journals.  So the last leaf says where the log stands, and a start reads no other one.
+has the heads of all journals.  So the last leaf shows where the log stands, and a start reads no other.
 """
 
 import re

@@ -1,1 +1,1 @@
-"""What the audit log is made of: its leaves, its files, and its proofs."""
+"""The parts of the audit log: its leaves, its files, and its proofs."""

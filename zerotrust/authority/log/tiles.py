@@ -30,7 +30,7 @@ def tile_path(level: int | str, index: int, width: int = WIDTH) -> str:
 
 
 def encode_bundle(entries: Iterable[bytes]) -> bytes:
-    """Return entries as a file of the log.  Raises `InvalidLog` for one that is too long."""
+    """Return entries as a file of the log.  Raises `InvalidLog` if one is too long."""
     parts = []
     for entry in entries:
         if len(entry) > MAX_ENTRY:
