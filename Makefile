@@ -116,7 +116,6 @@ check: .venv/ready  ## Check derived files, manifests, style and types
 
 bench: .venv/ready  ## Measure what zero trust costs
 	@$(RUN) lab.bench
-	@$(RUN) lab.bench.revocation_delay
 
 conformance: .venv/ready  ## Run public suites and clients (A2A_TCK=folder: that kit)
 	@$(RUN) lab.conformance

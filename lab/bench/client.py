@@ -1,117 +1,152 @@
-"""A user's HTTP client in a process of its own.
+"""The user's client of `make bench`: runs the task with every variant in turn, and measures durations and CPU time.
 
-The benchmark's own process also attests all parties, and while it compares their files, a request would wait.  Here
-nothing else runs.  Requests come as lines of JSON, and answers go out likewise, each with the number of its request.
+It has a process of its own, because the process that starts the system also attests all parties.  Its standard input is
+one line of JSON with what it needs; its standard output ends with one line of JSON with what it measured.
 """
 
 import asyncio
 import json
+import os
+import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import astuple
-from itertools import count
+from collections import defaultdict
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import httpx
 
-from lab.bench.variants import snapshot_of
-from start.system import ROOT, System
+from start.child import stat_of
+from testkit.browser import sign_in
 from zerotrust.registry.snapshot import Directory
 from zt.people.client import user_client
+from zt.people.login import Login
 
-MAX_LINE = 1 << 22
-"""Bytes of an answer with its receipts, as JSON."""
-ENDED = "the client's process has ended"
-
-
-class Remote:
-    """Sends requests from another process."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process, self._numbers = process, count()
-        self._waiting: dict[int, asyncio.Future[Any]] = {}
-        self._ended = False
-
-    async def post(self, at: str, url: str, body: Any, headers: Mapping[str, str]) -> tuple[float, str]:
-        """Send a request to a party of the set `at`; return the seconds that it took, and the answer.
-
-        Raises `RuntimeError` if there is none.
-        """
-        if self._ended:
-            raise RuntimeError(ENDED)
-        number = next(self._numbers)
-        self._waiting[number] = answered = asyncio.get_running_loop().create_future()
-        assert self._process.stdin  # noqa: S101 - for the type checker: a pipe
-        self._process.stdin.write(_line([number, at, url, body, dict(headers)]))
-        took, answer = await answered
-        if took is None:
-            raise RuntimeError(f"{at}: {answer}")
-        return took, answer
-
-    async def read(self) -> None:
-        """Hand answers over until the process ends."""
-        assert self._process.stdout  # noqa: S101 - as above
-        while line := await self._process.stdout.readline():
-            number, *answer = json.loads(line)
-            self._waiting.pop(number).set_result(answer)
-        self._ended = True
-        for one in self._waiting.values():
-            one.set_result((None, ENDED))
+TASK = "What do we know about the leaked key?"
+"""The smallest task that involves every party: it searches, reads one document and calls the model in between.  No call
+of it is refused, so the unguarded parties do exactly the same."""
+VARIANTS = {"no security": "none", "mutual TLS alone": "tls", "zero trust, warm": "", "zero trust, cold": ""}
+"""The set of parties that runs each variant.  A cold task has a new token, so every hop of it exchanges."""
+COLD, WARM = "zero trust, cold", "zero trust, warm"
+TASKS = 8
+"""Tasks of a variant in each round."""
+SETTLE = 2.0
+"""Seconds after the tasks of a round in which ledger and registry finish their work for them."""
+LIFE = 200
+"""Seconds for which a token is used; it lives 300 s."""
+USERS = {"alice": None, "dana": "/engineering"}
+"""The users of many tasks at once, with a department where one must be named: a person has at most 10 at once."""
+CLIENTS, SECONDS, TURNS = 16, 3.0, 4
+"""Tasks at once; seconds in which tasks are counted, and how often."""
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
-@asynccontextmanager
-async def remote(system: System, names: list[str]) -> AsyncIterator[Remote]:
-    """Run a client of these sets for a block."""
-    process = await asyncio.create_subprocess_exec(
-        ROOT / "start" / "run",
-        "lab.bench.client",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=MAX_LINE,
-    )
-    assert process.stdin  # noqa: S101 - as above
-    process.stdin.write(_line(str(system.ca_file)))
-    process.stdin.write(_line({name: astuple(snapshot_of(system, name).directory()) for name in names}))
-    client = Remote(process)
-    reading = asyncio.create_task(client.read())
-    try:
-        yield client
-    finally:
-        process.stdin.close()
-        await reading
-        await process.wait()
+class Measured(TypedDict):
+    """The tasks of one variant in one round, in seconds."""
+
+    took: list[float]
+    cpu: dict[str, float]
+    """By process; "machine" is all of them."""
+    seconds: float
 
 
-def _line(content: Any) -> bytes:
-    return json.dumps(content).encode() + b"\n"
+class Client:
+    """One user, at every set of parties."""
+
+    def __init__(self, given: dict[str, Any], sets: dict[str, httpx.AsyncClient], user: str) -> None:
+        self._given, self._sets, self._user = given, sets, user
+        self._logins = dict[str, tuple[Login, float]]()
+
+    async def login(self, *, fresh: bool) -> Login:
+        """Return a sign-in whose token is new, or still lives for as long as it is used."""
+        kept = self._logins.get(self._user)
+        if kept and not fresh and time.monotonic() < kept[1]:
+            return kept[0]
+        issuer, trusted = self._given["issuer"], ssl.create_default_context(cafile=self._given["ca"])
+        password, scope = self._given["passwords"][self._user], self._given["scope"]
+        login = await sign_in(issuer, "walkthrough", self._user, password, scope, verify=trusted)
+        if not fresh:
+            self._logins[self._user] = login, time.monotonic() + LIFE
+            await self.run("", login)
+        return login
+
+    async def run(self, at: str, login: Login) -> float:
+        """Run the task once; return its seconds.  Raises `RuntimeError` unless it ends as everywhere else."""
+        url, department = f"{self._given['sets'][at]['orchestrator']}/tasks", USERS[self._user]
+        body = {"request": TASK} | ({"department": department} if department else {})
+        headers = login.key.headers("POST", url, login.access_token)
+        began = time.monotonic()
+        answer = await self._sets[at].post(url, json=body, headers=headers)
+        took = time.monotonic() - began
+        if answer.json().get("result", {}).get("event") != "finished":
+            raise RuntimeError(f"{at}: {answer.text}")
+        return took
 
 
-async def _answer(clients: Mapping[str, httpx.AsyncClient], line: bytes) -> None:
-    number, at, url, body, headers = json.loads(line)
-    began = time.monotonic()
-    try:
-        answer = await clients[at].post(url, json=body, headers=headers)
-        found: list[Any] = [time.monotonic() - began, answer.text]
-    except httpx.HTTPError as error:
-        found = [None, repr(error)]
-    sys.stdout.buffer.write(_line([number, *found]))
-    sys.stdout.buffer.flush()
+def cpu_seconds(processes: dict[str, list[int]]) -> dict[str, float]:
+    """Return the CPU time of each process by name, in seconds; of all processes of the machine as "machine"."""
+    spent = {name: sum(sum(map(int, stat_of(pid)[11:13])) for pid in pids) for name, pids in processes.items()}
+    user, nice, system, _idle, _wait, irq, soft, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    machine = user + nice + system + irq + soft + steal
+    return {name: ticks / TICKS for name, ticks in [*spent.items(), ("machine", machine)]}
 
 
-async def _serve() -> None:
-    lines, loop = asyncio.StreamReader(limit=MAX_LINE), asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    ca_file, sets = Path(json.loads(await lines.readline())), json.loads(await lines.readline())
-    clients = {name: user_client(Directory(*told), ca_file) for name, told in sets.items()}
-    async with asyncio.TaskGroup() as under_way:
-        while line := await lines.readline():
-            under_way.create_task(_answer(clients, line))
-    for client in clients.values():
-        await client.aclose()
+async def measure_round(client: Client, variant: str, processes: dict[str, list[int]]) -> Measured:
+    """Run the tasks of one variant, none if it is "idle"; return durations and the CPU time of all processes."""
+    times = 0 if variant == "idle" else TASKS
+    logins = [await client.login(fresh=variant == COLD) for _ in range(times)]
+    if variant == WARM:  # tokens of the last round may have expired
+        await client.run(VARIANTS[WARM], logins[0])
+        await asyncio.sleep(SETTLE)
+    before, began = cpu_seconds(processes), time.monotonic()
+    took = [await client.run(VARIANTS[variant], login) for login in logins]
+    await asyncio.sleep(SETTLE)
+    after, seconds = cpu_seconds(processes), time.monotonic() - began
+    return {"took": took, "cpu": {name: after[name] - before[name] for name in before}, "seconds": seconds}
+
+
+async def tasks_a_second(clients: list[Client], at: str) -> float:
+    """Return how many tasks of many clients end in a second."""
+    done, logins = 0, [await client.login(fresh=False) for client in clients]
+    until = time.monotonic() + SECONDS
+
+    async def run_in_turn(number: int) -> None:
+        nonlocal done
+        while time.monotonic() < until:
+            await clients[number % len(clients)].run(at, logins[number % len(clients)])
+            done += time.monotonic() < until
+
+    await asyncio.gather(*map(run_in_turn, range(CLIENTS)))
+    return done / SECONDS
+
+
+async def main() -> None:
+    """Measure all rounds, then many clients at once."""
+    given = json.loads(sys.stdin.readline())
+    processes = {**given["processes"], "client": [os.getpid()]}
+    async with AsyncExitStack() as stack:
+        sets = {name: user_client(Directory(*told), Path(given["ca"])) for name, told in given["directories"].items()}
+        for http in sets.values():
+            await stack.enter_async_context(http)
+        alice, *_ = clients = [Client(given, sets, user) for user in USERS]
+        rounds, per_second = defaultdict[str, list[Measured]](list), defaultdict[str, list[float]](list)
+        for number in range(-1, given["rounds"]):  # the first only warms up
+            print(f"Round {number + 1} of {given['rounds']}" if number >= 0 else "Warming up", flush=True)
+            order = ["idle", *VARIANTS]
+            # Forwards and backwards: otherwise a variant would always run after the same other.
+            for variant in order if number % 2 else reversed(order):
+                measured = await measure_round(alice, variant, processes)
+                if number >= 0:
+                    rounds[variant].append(measured)
+        print(f"{CLIENTS} clients at once", flush=True)
+        for turn in range(-1, TURNS):
+            for variant in ("no security", WARM) if turn % 2 else (WARM, "no security"):
+                counted = await tasks_a_second(clients, VARIANTS[variant])
+                if turn >= 0:
+                    per_second[variant].append(counted)
+    print(json.dumps({"rounds": rounds, "per_second": per_second}))
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(main())

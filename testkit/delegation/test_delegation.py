@@ -127,7 +127,7 @@ def test_an_exchange_that_names_no_scope_adds_none(issuer: Issuer) -> None:
     assert scopes(issuer.exchange(1, t1, scope=None).claims) <= scopes(claims(t1))
 
 
-def test_no_token_outlives_the_one_it_comes_from(issuer: Issuer) -> None:
+def test_no_token_outlives_its_parent(issuer: Issuer) -> None:
     tokens = issuer.tokens(1)
     issuer.wait(1.1)  # an equal life that begins anew ends a second later
     tokens += issuer.tokens(1, tokens[-1], who=1)[1:]
@@ -138,12 +138,12 @@ def test_no_token_outlives_the_one_it_comes_from(issuer: Issuer) -> None:
         pytest.skip("the second client's tokens live shorter than the first's anyway: let them live as long")
 
 
-def test_a_token_is_for_the_one_audience_that_was_asked_for(issuer: Issuer) -> None:
+def test_a_token_is_for_the_requested_audience_alone(issuer: Issuer) -> None:
     _, t1, t2 = issuer.tokens(2)
     assert [audiences(claims(token)) for token in (t1, t2)] == [[issuer.client(n).audience] for n in (1, 2)]
 
 
-def test_an_audience_that_nobody_registered_is_not_granted(issuer: Issuer) -> None:
+def test_an_unregistered_audience_is_not_granted(issuer: Issuer) -> None:
     answer = issuer.exchange(1, issuer.tokens(2)[1], audience=NOBODY)
     assert NOBODY not in audiences(answer.claims)
 

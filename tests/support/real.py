@@ -17,7 +17,6 @@ import pytest_asyncio
 from keycloak import KeycloakDeleteError
 
 from demo.intruder import INSIDERS
-from lab.bench.variants import launch_folders
 from lab.realm import LAB_SCRIPT
 from lab.thief.listening import beside, launches
 from registration.realm import realm as derive
@@ -98,19 +97,17 @@ async def last_time(request: pytest.FixtureRequest, registry: Registry, ca: CA) 
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def real(last_time: LastTime | None, registry: Registry) -> AsyncIterator[System]:
+async def real(last_time: LastTime | None) -> AsyncIterator[System]:
     """Everything: attestation, Keycloak, services, an intruder inside three of them.
 
     It comes after `last_time`, if that was asked for, and starts from nothing otherwise.
     """
-    bench = launch_folders(registry)
     async with (
         running(
             RUN,
             say=print,
             insiders=(*INSIDERS, "inference"),  # the last for the tokens that it holds for a model server
             scripts=SCRIPTS,
-            unregistered=bench,
             attestation=Authority,
             parties=launches,
             keep=last_time is not None,

@@ -24,9 +24,9 @@ WRONG = {
     "any grant": "no other grant makes a chain",
     "scope again": "a scope that was given up is not granted again",
     "all scopes": "an exchange that names no scope adds none",
-    "longer life": "no token outlives the one it comes from",
-    "one more audience": "a token is for the one audience that was asked for",
-    "unknown audience": "an audience that nobody registered is not granted",
+    "longer life": "no token outlives its parent",
+    "one more audience": "a token is for the requested audience alone",
+    "unknown audience": "an unregistered audience is not granted",
     "all audiences": "an exchange that names no audience opens one at most",
     "any holder": "a client outside the audience exchanges nothing",
     "none credential": "a client without its own credential exchanges nothing",
@@ -45,7 +45,7 @@ ALONE = "a refresh token is good for its own client alone"
 LACKS = {
     "no own token": {"no other grant makes a chain": "no client gets a token of its own"},
     "one scope": {"a scope that was given up is not granted again": "b never gets write"},
-    "shorter life": {"no token outlives the one it comes from": "the second client's tokens live shorter"},
+    "shorter life": {"no token outlives its parent": "the second client's tokens live shorter"},
     "acts once": {"a chain has an end": "no client acts twice, and there are only 4: name 9"},
     "no refresh": {
         "a refresh needs the key of the sign in": "the user gets no refresh token that is bound",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab.bench.variants import launch_folders
+from lab.bench.__main__ import launch_folders
 from tests.support.system import ROOT, registry
 
 PURE = [
