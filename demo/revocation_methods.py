@@ -179,8 +179,6 @@ class RevocationMethod:
     """Its name in docs/explain/revocation.md."""
     trigger: Callable[[Use], Awaitable[object]]
     undo: Callable[[Use], Awaitable[None]] = _undo_nothing
-    pushed: bool = True
-    """Whether the registry is notified, or has to poll."""
     hits: tuple[str, ...] = EVERYWHERE
     """The services whose caller, or an earlier party of the chain, is revoked by it."""
     agent: str = READER
@@ -201,16 +199,13 @@ REVOCATION_METHODS = {
         "a file in a party's code changes", plant_file, _undo_drift, hits=BEHIND_THE_AGENT, agent=WRITER
     ),
     "disable_user": RevocationMethod(
-        "a user is disabled at Keycloak", lambda use: _set_user(use, enabled=False), _enable_user, pushed=False
+        "a user is disabled at Keycloak", lambda use: _set_user(use, enabled=False), _enable_user
     ),
-    "revoke_token": RevocationMethod(
-        "a token is revoked at Keycloak (RFC 7009)", revoke_token, _undo_revoke_token, pushed=False
-    ),
+    "revoke_token": RevocationMethod("a token is revoked at Keycloak (RFC 7009)", revoke_token, _undo_revoke_token),
     "disable_client": RevocationMethod(
         "a client is disabled at Keycloak",
         lambda use: _set_client(use, enabled=False),
         _enable_client,
-        pushed=False,
         hits=BEHIND_THE_AGENT,
     ),
 }
