@@ -3,6 +3,7 @@
 import ast
 import sys
 from dataclasses import is_dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -190,11 +191,16 @@ def reached(module: str, found: set[Path]) -> set[Path]:
     file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
     if file.exists() and file not in found and file != ROOT / "zerotrust" / "__init__.py":  # gives names on demand
         found.add(file)
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.ImportFrom):
-                for name in (node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)):
-                    reached(name, found)
+        for name in imported_from(file):
+            reached(name, found)
     return found
+
+
+@cache
+def imported_from(file: Path) -> list[str]:
+    """The modules of a file's `from` imports, and each name in them, which may be a module too."""
+    nodes = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
+    return [name for node in nodes for name in (node.module or "", *(f"{node.module}.{it.name}" for it in node.names))]
 
 
 def test_each_party_is_measured_with_the_folders_that_it_needs() -> None:
