@@ -60,7 +60,7 @@ def hop_of(event: AuditEvent, tokens: Mapping[str, Caller], known: Known) -> dic
             told |= {"kind": "distrust", "what": f"trust in {short(data.party)}"}
         case _:
             return None
-    if token := data.principal if not isinstance(data, UntrustedPeer) else None:
+    if token := data.principal if not isinstance(data, UntrustedPeer | Refusal) else None:
         told["token"] = _token(token, tokens, known) | {"own": event.service == token.audience}
     # The action that the policies were asked about, by its name and that of its group.
     asked = {data.operation} if isinstance(data, Access) else {told["needs"], USE} if told.get("needs") else set()

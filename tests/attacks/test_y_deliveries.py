@@ -17,7 +17,7 @@ from tests.support.issuer import Issuer
 from tests.support.records import CALLER
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Decided
-from zerotrust.audit.event_types import Alarm, Issued, Refusal, RegistryChange
+from zerotrust.audit.event_types import Alarm, Exchange, Issued, RegistryChange
 from zerotrust.audit.forms import sanitize
 from zerotrust.audit.record import GENESIS, line_of, link_of
 from zerotrust.decision import Reason
@@ -171,6 +171,7 @@ async def test_what_only_an_authority_says(ledger: Ledger) -> Tries:
 async def test_chains_without_end(ledger: Ledger) -> Tries:
     for member in "actors", "lineage":
         caller = replace(CALLER, **{member: ("a",) * (MAX_ACTORS + 1)})  # type: ignore[arg-type]
-        data = Refusal(decision=Decided(allowed=False, reason="malformed_body"), principal=caller)
+        refused = Decided(allowed=False, reason="malformed_body")
+        data = Exchange(audience="a", scopes=(), decision=refused, principal=caller, parent_token_id="t")
         event = AuditEvent(schema=1, time=1, service=identity(READER), data=data).canonical()
         yield await ledger.tried(READER, [line_of(event, GENESIS)])

@@ -17,7 +17,7 @@ from tests.support.records import CALLER
 from zerotrust.audit import event_parts
 from zerotrust.audit.event import SCHEMA, AuditEvent, is_valid, misnamed_field
 from zerotrust.audit.event_parts import DESCRIBED, LONGEST_DESCRIBED, Caller, Decided, Effect, Policy, Resource, Trace
-from zerotrust.audit.event_types import Access, Alarm, Counts, Refusal, Repeated, Request
+from zerotrust.audit.event_types import Access, Alarm, Counts, Exchange, Repeated, Request
 from zerotrust.audit.forms import NAME, Text, as_name, sanitize
 from zerotrust.decision import Decision, Reason, ReasonCode
 from zerotrust.limits.bounded import Bounded
@@ -63,7 +63,8 @@ def test_what_is_known_of_a_caller_is_of_that_caller(caller: Caller) -> None:
     for name in ("token_id", "scopes", "issued_at", "actors"):
         other = replace(caller, **{name: getattr(CALLER, name)})
         for one in (caller, other):
-            data = Refusal(decision=Decided(allowed=False, reason="not_bound"), principal=one)
+            refused = Decided(allowed=False, reason="not_bound")
+            data = Exchange(audience="a", scopes=(), decision=refused, principal=one, parent_token_id="t")
             event = replace(EVENT, data=data)
             try:
                 raw = event.canonical()

@@ -119,8 +119,6 @@ class Refusal(Shape):
 
     type: Literal["refusal"] = "refusal"
     decision: Decided
-    principal: Caller | None = None
-    """Reserved: the request with the same span names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
