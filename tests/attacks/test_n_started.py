@@ -122,7 +122,7 @@ async def test_a_changed_build_of_keycloak(target: Scene) -> Tries:
 async def test_a_release_that_is_not_what_was_signed(target: Scene) -> Tries:
     """The commands of the page verify it: with a package changed in an earlier folder, with a changed file, and with
     the signature of another key, also of another kind."""
-    [script] = re.findall("```sh\n(.*?)```", (ROOT / "docs" / "how-to" / "release.md").read_text(), re.DOTALL)
+    [script] = re.findall("```sh\n(.*?)```", (ROOT / "docs" / "SECURITY.md").read_text(), re.DOTALL)
     theirs, place = target.place / "theirs", target.place
     keys = [place / name for name in ("key", "other")]
     for key in keys:
