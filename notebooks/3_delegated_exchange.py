@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from demo.intruder import User, answer_to, claims_of
 from lab.before.system import Answer
 from lab.notebooks.attach import attach
-from lab.notebooks.exchange import chain, exchange, show_answer, show_tokens
+from lab.notebooks.exchange import chain, show_answer, show_tokens
 from lab.notebooks.use import as_attacker, bearer, close, curl, curl_variables, explain, token_of
 from zerotrust.issuer.client import credential
 from zerotrust.issuer.exchange import TokenRequest
@@ -75,7 +75,7 @@ print(f"sub       {says['sub']}\naud       {', '.join(says['aud'])}\nlifetime  {
 # Now the orchestrator sends its request.
 
 # %%
-answer = await exchange(real, "orchestrator", t0, "agent/reader", scopes)
+answer = await real.intruder.exchange("orchestrator", t0, "agent/reader", scopes)
 t1 = answer.json()["access_token"]
 show_answer(answer, "T1")
 
@@ -83,7 +83,7 @@ show_answer(answer, "T1")
 # The reader does the same with T1. It wants a token for the tool, to read and nothing else.
 
 # %%
-answer = await exchange(real, "agent/reader", t1, "tool/documents", "tool.read")
+answer = await real.intruder.exchange("agent/reader", t1, "tool/documents", "tool.read")
 t2 = answer.json()["access_token"]
 show_answer(answer, "T2")
 

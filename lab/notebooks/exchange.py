@@ -8,7 +8,6 @@ import httpx
 
 from demo.intruder import claims_of
 from demo.tokens import CLAIMS, claims_table, longest_chain, tokens_of
-from lab.before.real import Real
 from lab.notebooks.normal import normal, sorted_lists
 from start.system import Running
 from zerotrust.audit.event import AuditEvent
@@ -23,11 +22,6 @@ SHOWN = tuple(claim for claim in CLAIMS if "jti" not in claim)
 WIDTH = 80
 """Columns of a trail: what JupyterLab shows without a break."""
 _POLICY = re.compile(r"(?<=policy )\d+-[0-9a-f]{12}")
-
-
-async def exchange(real: Real, who: str, token: str, audience: str, scopes: str) -> httpx.Response:
-    """Exchange a token at Keycloak as the party `who`, with a JWT-SVID of that party."""
-    return await real.intruder.exchange(who, token, audience, scopes)
 
 
 def show_answer(answer: httpx.Response, name: str = "the token") -> None:
