@@ -98,8 +98,9 @@ async def listening(folder: Path, registry: Registry, decides: Callable[[], Deci
     service = System(folder, registry, Issuer(registry), Service, time.time).service(PDP)
     app = guarded_point(service, decides)
     tls = server_context(the_ca().svid(PDP, dns="localhost"), certificate_needed=True)
-    async with serving(server(app, host="127.0.0.1", port=0, tls=tls)) as port:
-        yield f"https://localhost:{port}"
+    with patch.object(authzen, "SECONDS", 60):  # as in `authority`
+        async with serving(server(app, host="127.0.0.1", port=0, tls=tls)) as port:
+            yield f"https://localhost:{port}"
 
 
 def certificate(party: str, folder: Path) -> tuple[Path, Path]:
@@ -117,4 +118,4 @@ def client(address: str, folder: Path, party: str = PEP) -> httpx.AsyncClient:
     shown, trusted = certificate(party, folder)
     context = ssl.create_default_context(cafile=trusted)
     context.load_cert_chain(shown)
-    return httpx.AsyncClient(base_url=address, verify=context, trust_env=False)
+    return httpx.AsyncClient(base_url=address, verify=context, trust_env=False, timeout=60)
