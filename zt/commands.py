@@ -115,7 +115,8 @@ def status(context: typer.Context, *, _json: Json = False) -> None:
     runs = any(one.state not in {"unreachable", "unresolved"} for one in found)
     next_step = "Operators see who is suspended: `zt party list`." if runs else f"Nothing runs: {STARTED_BY}"
     output.show(document, showing.status(found), Text(next_step))
-    if any(one.state != "verified" for one in found if one.name in {system.KEYCLOAK, place.registry}):
+    needed = {system.KEYCLOAK, place.known.authorities.registry}
+    if any(one.state != "verified" for one in found if one.name in needed):
         raise typer.Exit(1)
 
 

@@ -35,15 +35,13 @@ def revoke_session(
     context: typer.Context, session: Sid, because: Because = "", *, in_advance: InAdvance = False, _json: Json = False
 ) -> None:
     """End a session, and refuse every token of it."""
-    if not in_advance:
-        _check_known(context, "session", session)
-    _revoke(context, "session", session, because)
+    _revoke(context, "session", session, because, unknown=in_advance)
 
 
 @revoking.command("user")
 def revoke_user(context: typer.Context, user: User, because: Because = "", *, _json: Json = False) -> None:
     """Refuse every token of a user, and prevent the user from signing in."""
-    _revoke(context, "user", user, because)
+    _revoke(context, "user", user, because, unknown=True)
 
 
 @revoking.command("token")
@@ -51,9 +49,7 @@ def revoke_token(
     context: typer.Context, token: Jti, because: Because = "", *, in_advance: InAdvance = False, _json: Json = False
 ) -> None:
     """Refuse one token, by its id, and every token derived from it: by a transaction's id, all tokens of it."""
-    if not in_advance:
-        _check_known(context, "token", token)
-    _revoke(context, "token", token, because)
+    _revoke(context, "token", token, because, unknown=in_advance)
 
 
 def _check_known(context: typer.Context, kind: str, name: str) -> None:
@@ -71,7 +67,10 @@ def _check_known(context: typer.Context, kind: str, name: str) -> None:
     output.fail(f"Nothing was revoked.  {why}  To revoke it all the same: --in-advance.", f"unknown_{kind}")
 
 
-def _revoke(context: typer.Context, kind: str, name: str, because: str) -> None:
+def _revoke(context: typer.Context, kind: str, name: str, because: str, *, unknown: bool) -> None:
+    """Revoke it.  `unknown`: also if no record here names it."""
+    if not unknown:
+        _check_known(context, kind, name)
     answer = run_as_operator(context, lambda registry: registry.revoke(kind, name, because))
     done = f"Revoked.  No party accepts the {'tokens of the ' if kind != 'token' else ''}{kind} {name}"
     show_done(answer, Text(f"{kind} {name}: refused everywhere."), done, NOTIFIED_AGAIN)

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.box import HORIZONTALS
 from rich.table import Table
@@ -45,9 +45,9 @@ def revocations(found: Iterable[Mapping[str, Any]]) -> Iterator[Table | Text]:
         for one in rows:
             table.add_row(Text(one["kind"]), Text(one["name"]), _since(one, _BRIEF), Text(one["cause"]))
         yield table
-    also = [f"{signed_out} session{'s'[: signed_out - 1]} that signed out"] if signed_out else []
+    also = [f"{counted(signed_out, 'session')} that signed out"] if signed_out else []
     for cause, of in earlier.items():
-        also.append(f"tokens that {len(of)} user{'s'[: len(of) - 1]} had before a change ({cause})")
+        also.append(f"tokens that {counted(len(of), 'user')} had before a change ({cause})")
     if also:
         yield Text(f"{'Also refused:' if rows else 'Nothing is revoked except'} {', and '.join(also)}.")
     elif not rows:
@@ -124,12 +124,21 @@ def _why(found: Mapping[str, Any]) -> str:
     return f"it had drifted ({what}), and is as approved again: `zt party reinstate {found['name']}`"
 
 
-def new_table(*columns: str) -> Table:
-    """Return an empty table, of which only the last column is wrapped, because the others are copied or compared."""
+def new_table(*columns: str, numbers: bool = False) -> Table:
+    """Return an empty table, of which only the last column is wrapped, because the others are copied or compared.
+
+    `numbers`: whether all columns but the first have numbers.
+    """
     table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:
-        table.add_column(column, no_wrap=column != columns[-1], overflow="fold")
+        justify: Literal["left", "right"] = "right" if numbers and column != columns[0] else "left"
+        table.add_column(column, justify=justify, no_wrap=column != columns[-1], overflow="fold")
     return table
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: 1 row, 2 rows."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _lines(found: Iterable[str]) -> Text:

@@ -20,6 +20,7 @@ from rich.text import Text
 from zt.audit import show as showing
 from zt.operators import Settings, reporting_errors
 from zt.output import Json, output
+from zt.show import counted
 
 if TYPE_CHECKING:
     from evidence.fault import Fault
@@ -179,9 +180,8 @@ def _verify_journals(folder: Path) -> None:
     lines = []
     for one in checked:
         state = Text(f"record {one.first_bad} was changed", "red") if one.first_bad else Text("chain intact", "green")
-        records = "1 record" if one.records == 1 else f"{one.records} records"
-        records += f" from {one.after + 1} on" if one.after else ""
-        lines.append(Text.assemble(f"{one.path}: {records}, ", state))
+        later = f" from {one.after + 1} on" if one.after else ""
+        lines.append(Text.assemble(f"{one.path}: {counted(one.records, 'record')}{later}, ", state))
     output.show({"journals": [dataclasses.asdict(one) | {"path": str(one.path)} for one in checked]}, *lines)
     if any(one.first_bad for one in checked):
         raise typer.Exit(1)
@@ -201,12 +201,13 @@ def export(
     """
     from evidence.fault import Faulty
     from zt.audit.exports import export
+    from zt.audit.log_folder import LogFolder
 
     settings: Settings = context.obj
     if to is None and sys.stdout.isatty():
         output.fail("An export is for a file: --to FILE, or > FILE.", "no_file")
     with explaining_faults():
-        there = _open_log(settings, log)
+        there = LogFolder(log or settings.journals / LEDGER)
         try:
             if to is None:
                 export(there, sys.stdout.buffer)
@@ -238,12 +239,6 @@ def policy(context: typer.Context, *, _json: Json = False) -> None:
     except InvalidLog as error:
         output.fail(f"The registry publishes something that is not a policy: {error}.", "malformed_policy")
     output.show_text({"policy": text}, text)
-
-
-def _open_log(settings: Settings, log: Path | None) -> "LogFolder":
-    from zt.audit.log_folder import LogFolder
-
-    return LogFolder(log or settings.journals / LEDGER)
 
 
 def _write_export(log: "LogFolder", to: Path) -> "Verification":

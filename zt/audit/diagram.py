@@ -10,7 +10,7 @@ from zerotrust.audit.event_types import Alarm, Counts, Data, Exchange, Issued, O
 from zerotrust.audit.forms import MICROSECONDS
 from zerotrust.authority.names import Calls, short, token_name
 from zt.audit.sequence import Arrow, sequence
-from zt.audit.trail import DIGITS, code_digests, decision_of, describe, join_names, token_of, users
+from zt.audit.trail import decision_of, describe, short_codes, token_of, users
 
 MOST_STEPS = 200
 """Steps of a diagram: more would be too many to look through, and a picture of them is 11,000 pixels high."""
@@ -40,8 +40,7 @@ def diagram(about: str, events: Iterable[AuditEvent], calls: Calls = MappingProx
     count = f"the first {len(shown)} of {len(steps)} steps" if len(shown) < len(steps) else f"{len(steps)} steps"
     whom = "".join(f", {one}" for one in users(known))
     title = f"{about}, {began:%Y-%m-%d %H:%M:%SZ}{whom}: {count}, {refused} refused"
-    ran = {short(party): join_names(one[:DIGITS] for one in digests) for party, digests in code_digests(known).items()}
-    code = {party: f"code {ran[party]}" for party in parties if ran.get(party)}
+    code = {party: f"code {digits}" for party, digits in short_codes(known).items() if digits}
     clients = {token.party for event in known if (token := token_of(event))} | {SOMEBODY}  # workloads have whole ids
     kinds = {party: "authority" if party.startswith(("authority/", ISSUER)) else "workload" for party in parties}
     kinds |= dict.fromkeys(clients & kinds.keys(), "person")

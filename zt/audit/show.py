@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from rich.box import HORIZONTALS
 from rich.table import Table
 from rich.text import Text
 
 from zerotrust.authority.names import short
-from zt.show import utc_time
+from zt.show import new_table, utc_time
 
 if TYPE_CHECKING:
     from evidence.fault import Fault
@@ -21,14 +20,10 @@ def verification(found: "Verified") -> list[Table | Text]:
         Text.assemble(f"{found.checkpoint.origin}: all {found.checkpoint.size:,} leaves ", ("verified", "green"), "."),
         Text(f"Cosigned by {by or 'no witness'}."),
     ]
-    table = Table(box=HORIZONTALS, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("journal of", no_wrap=True)
-    table.add_column("records", justify="right")
-    if found.not_delivered is not None:
-        table.add_column("after this export", justify="right")
+    later = found.not_delivered
+    table = new_table("journal of", "records", *([] if later is None else ["after this export"]), numbers=True)
     for service, records in found.records.items():
-        behind = [f"{found.not_delivered[service]:,}"] if found.not_delivered is not None else []
-        table.add_row(short(service), f"{records:,}", *behind)
+        table.add_row(short(service), f"{records:,}", *([] if later is None else [f"{later[service]:,}"]))
     return [*told, table] if found.records else told
 
 

@@ -22,7 +22,7 @@ from zerotrust.authority.names import Calls, short, token_name
 from zerotrust.identity import MAX_ACTORS
 from zt.audit.query import Records
 from zt.reasons import BY_RULES
-from zt.show import new_table, utc_time
+from zt.show import counted, new_table, utc_time
 
 DIGITS = 12
 """Digits of a digest of code that people are shown: chance finds no other code with the same digits."""
@@ -62,8 +62,8 @@ def trail(
         by = f"  (recorded by {short(event.service)})" if foreign else ""
         line = _line(event, details=details or not token, ledger=ledger)
         branches.branch(token).add(line.append(by, "red" if token else "dim"))
-    for counted in _count_lines(known):
-        tree.add(Text(counted, "dim"))
+    for tally in _count_lines(known):
+        tree.add(Text(tally, "dim"))
     if not tree.children:
         tree.add(Text(f"exchanges, outcomes or issued tokens alone, which --json shows: {len(known):,}", "dim"))
     return tree
@@ -150,6 +150,14 @@ def code_digests(events: Iterable[AuditEvent]) -> dict[str, list[str]]:
     return {party: list(digests) for party, digests in found.items()}
 
 
+def short_codes(events: Iterable[AuditEvent]) -> dict[str, str]:
+    """Return the same for people: the first digits of each digest, by the party's short name."""
+    return {
+        short(party): join_names(digest[:DIGITS] for digest in digests)
+        for party, digests in code_digests(events).items()
+    }
+
+
 def join_names(names: Iterable[str], most: int = MOST) -> str:
     """Return the different names, but for those beyond `most`, which are counted."""
     found = list(dict.fromkeys(names))
@@ -163,8 +171,8 @@ def summary(found: Records, *, by_id: bool) -> Iterator[Table | Text]:
     """
     events = found.events
     table = new_table("records of", "with code")
-    for party, digests in code_digests(events).items():
-        table.add_row(Text(short(party)), Text(join_names(one[:DIGITS] for one in digests) or "not recorded"))
+    for party, code in short_codes(events).items():
+        table.add_row(Text(party), Text(code or "not recorded"))
     yield table
     decisions = [one for event in events if is_shown(event.data) and (one := decision_of(event.data))]
     if by_id and any(decision.reason in BY_RULES for decision in decisions):
@@ -172,8 +180,8 @@ def summary(found: Records, *, by_id: bool) -> Iterator[Table | Text]:
     allowed, seconds = sum(one.allowed for one in decisions), (events[-1].time - events[0].time) / MICROSECONDS
     parties = len({event.service for event in events})
     yield Text(
-        f"{allowed} allowed, {len(decisions) - allowed} refused, within {seconds:.1f} s; {len(events):,} records of "
-        f"{parties} {'party' if parties == 1 else 'parties'}."
+        f"{allowed} allowed, {len(decisions) - allowed} refused, within {seconds:.1f} s; "
+        f"{counted(len(events), 'record')} of {parties} {'party' if parties == 1 else 'parties'}."
     )
     yield from omitted_lines(found)
 

@@ -80,8 +80,6 @@ class Place:
     """The issuer that operators sign in at, and the authorities."""
 
     issuer: str
-    registry: str
-    """Its name."""
     known: Registry
     """All that registry.yaml says."""
     attestation: tuple[str, str, Endpoint] | None
@@ -99,7 +97,6 @@ class Place:
         dns_name = str(urlsplit(registry.address(name)).hostname)
         return cls(
             issuer=issuer,
-            registry=registry.authorities.registry,
             known=registry,
             attestation=(name, dns_name, (there.host, there.port)) if there else None,
             doors={

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zerotrust.authority.names import short
-from zt.show import local_time, new_table
+from zt.show import counted, local_time, new_table
 
 Found = Mapping[str, Any]
 
@@ -47,8 +47,7 @@ def test_result(found: Found) -> Iterator[RenderableType]:
         yield Text("These policies are fit to be published.", "green")
         return
     further = found.get("further_problems", 0)
-    number = "1 problem" if len(problems) == 1 else f"{len(problems) + further} problems"
-    yield Text(f"These policies may not be published ({number}):", "red")
+    yield Text(f"These policies may not be published ({counted(len(problems) + further, 'problem')}):", "red")
     yield from (Text(f"- {one}") for one in problems)
     if further:
         yield Text(f"and {further} more.")
@@ -72,9 +71,7 @@ def _changes(found: Found) -> Iterator[RenderableType]:
     if not rows:
         yield Text("No answer in the decision table changes.")
     else:
-        yield Text(
-            f"{len(rows)} answer{'s'[: len(rows) - 1]} of the decision table change{'s' if len(rows) == 1 else ''}:"
-        )
+        yield Text(f"{counted(len(rows), 'answer')} of the decision table change{'s' if len(rows) == 1 else ''}:")
         for row in rows:
             change = (row["before"], "red"), " -> ", (row["after"], "green")
             yield Text(f"- {row['user']}, through {row['through']}, with {row['scopes'] or 'no scope'}:")
@@ -82,8 +79,7 @@ def _changes(found: Found) -> Iterator[RenderableType]:
     if more := found.get("more"):
         yield Text(f"{more} more rows with other answers are not shown: compare smaller steps.", "red")
     if same := len(told) - len(rows):
-        number = "1 row" if same == 1 else f"{same} rows"
-        yield Text(f"Only the rule or the reason differs: {number} (`--json`).")
+        yield Text(f"Only the rule or the reason differs: {counted(same, 'row')} (`--json`).")
 
 
 def explanation_lines(answer: Found) -> Iterator[RenderableType]:
@@ -124,9 +120,8 @@ def version_lines(versions: Sequence[Found]) -> Iterator[Text]:
         elif one["since"] is None:
             life = "which the policy authority does not keep"
         else:
-            life = f"in force from {local_time(one['since'])}" + (
-                f" until {local_time(one['until'])}" if one["until"] else ""
-            )
+            until = f" until {local_time(one['until'])}" if one["until"] else ""
+            life = f"in force from {local_time(one['since'])}{until}"
         yield Text(f"Decided by policy {one['name']}, {life}.")
     if versions and not any(one["in_force"] for one in versions):
         yield Text(f"Version {versions[0]['active']} is in force now.", "yellow")
