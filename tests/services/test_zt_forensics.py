@@ -233,10 +233,12 @@ def test_nobodys_calls_take_the_place_of_anothers_whose_outcome_is_looked_for(mo
     lines = [recorded("agent/reader", 1, call, "a" * 16)]
     lines += [recorded("agent/crowd", 2, call, f"{number:016x}") for number in range(1, 5)]
     lines += [recorded("agent/reader", 3, ENDED, "a" * 16)]
+    lines += [recorded("agent/crowd", 3 + number, ENDED, f"{number:016x}") for number in (1, 2)]
 
     shown = wanted.find_records(lines, wanted.Query("user", CALLER.subject))
 
     assert [event.time for event in shown.events if event.service.endswith("reader")] == [1, 3]
+    assert [event.time for event in shown.events if isinstance(event.data, Outcome)] == [3, 5]  # not the crowd's oldest
 
 
 def test_in_a_folder_of_journals_nobody_has_more_room_by_naming_others(
@@ -272,18 +274,6 @@ def test_an_alarm_about_a_token_is_found_by_it_by_its_party_and_by_its_user(tmp_
         alarmed = next(group for group in picture.iter(f"{SVG}g") if group.get("class") == "tampered")
         assert " ".join(said_in(alarmed)).startswith("1. ⚠\ufe0e tampered: alarm: unexplained exchange of agent/writer")
         assert kinds(events(CliRunner().invoke(app, [*words, "--json"]))) == {"alarm", "issued"}
-
-
-def test_of_more_calls_than_are_under_way_the_oldest_keeps_no_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wanted, "MOST_UNDER_WAY", 1)
-    asked = Request(operation=sanitize("x"), decision=Decided(allowed=True, reason="granted"), principal=CALLER)
-    lines = []
-    said: list[tuple[str, Request | Outcome]] = [("1", asked), ("2", asked), ("1", ENDED), ("2", ENDED)]
-    for number, (span, data) in enumerate(said, 1):
-        lines.append(recorded("orchestrator", number, data, span * 16))
-
-    shown = wanted.find_records(lines, wanted.Query("user", CALLER.subject))
-    assert [event.time for event in shown.events] == [1, 2, 4]
 
 
 @pytest.mark.parametrize("many", [1, trail.MOST_NAMED, trail.MOST_NAMED + 2])
