@@ -37,7 +37,7 @@ The passwords are of this run only.  Step by step, in bash
   start/ask {documents}/mcp '{{}}' <<< "$TOKEN"
 
   # olga, an operator, suspends a party: a task gets peer_revoked
-  # each zt opens a browser, where she signs in (over SSH: zt --device)
+  # the first zt opens a browser, where she signs in (over SSH: zt --device)
   # it does not know run/ca.pem, and warns: docs/how-to/operate.md
   zt() {{ .venv/bin/zt --user olga "$@"; }}
   zt party list

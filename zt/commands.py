@@ -40,7 +40,7 @@ def zt(  # noqa: PLR0913 - one for each variable
         str, typer.Option(envvar="ZT_USER", help="the operator; if another person signs in, nothing is done")
     ] = "",
     party: Annotated[
-        str, typer.Option("--as", envvar="ZT_AS", help="operate as this party, which this process has to be")
+        str, typer.Option("--as", envvar="ZT_AS", help="operate as this party; the process must hold its identity")
     ] = "",
     device: Annotated[
         bool, typer.Option("--device", envvar="ZT_DEVICE", help="sign in by a code, in a browser anywhere")

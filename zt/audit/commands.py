@@ -1,6 +1,6 @@
 """The commands about the audit log and the journals: `zt audit show TRACE`, `zt audit export`, `zt audit policy`.
 
-They need no operator, and but for `policy` nothing that runs.
+None needs an operator, and only `policy` needs a running system.
 
 Each imports what it needs when it runs, as in `operators`.
 """
@@ -197,7 +197,7 @@ def export(
 ) -> None:
     """Write the audit log to one file, which `zt audit verify` checks with nothing running.
 
-    What does not fit the checkpoint of the log is no export: the first fault is named, and the exit status is 1.
+    If an entry does not match the checkpoint, nothing is exported: the command names the first fault and exits with 1.
     """
     from evidence.fault import Faulty
     from zt.audit.exports import export
