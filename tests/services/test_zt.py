@@ -302,27 +302,20 @@ def test_each_command_asks_the_registry_once_and_tells_its_answer(
     assert re.search(approved, zt("party", "show", "agent/reader").stdout)
 
 
-def for_each(zt: Zt, registered: Registered, command: str, *answers: Any, status: int = 200) -> str:
-    """Return what a person is told who types a command again and again, and the registry answers this in turn."""
-    route = next(route for known, (route, *_) in COMMANDS.items() if known.startswith(command))
-    told = []
-    for answer in answers:
-        registered.answers[route] = (status, answer)
-        told.append(session(zt, command))
-    return "".join(told)
-
-
 UNCONFIRMED = {"party": SUSPENDED, "keycloak": "unconfirmed: no answer within 10 s"}
 
 
 def test_what_keycloak_did_not_confirm_is_told_and_is_no_success(
     zt: Zt, registered: Registered, snapshot: SnapshotAssertion
 ) -> None:
-    told = for_each(zt, registered, "revoke user alice", UNCONFIRMED)
-    told += for_each(zt, registered, "party suspend agent/reader", UNCONFIRMED)
-    told += for_each(zt, registered, "party reinstate agent/reader", UNCONFIRMED | {"party": READER})
+    registered.answers = {
+        "POST /revocations": (200, UNCONFIRMED),
+        "POST /parties/agent/reader/suspend": (200, UNCONFIRMED),
+        "POST /parties/agent/reader/reinstate": (200, UNCONFIRMED | {"party": READER}),
+    }
+    commands = "revoke user alice", "party suspend agent/reader", "party reinstate agent/reader"
 
-    assert told == snapshot
+    assert session(zt, *commands) == snapshot
     shown = zt("revoke", "user", "alice", "--json")
     assert (shown.exit_code, orjson.loads(shown.stdout)) == (1, UNCONFIRMED)
     assert orjson.loads(shown.stderr)["reason"] == "keycloak_unconfirmed"

@@ -64,11 +64,6 @@ def exported(system: Path, *more: str) -> Path:
     return system / "export"
 
 
-def failed(shown: Result) -> str:
-    assert (shown.exit_code, shown.stdout) == (1, "")
-    return shown.stderr.strip()
-
-
 def test_an_export_is_verified_with_the_policy_alone(
     system: Path, monkeypatch: pytest.MonkeyPatch, snapshot: SnapshotAssertion
 ) -> None:
