@@ -1,15 +1,20 @@
 """Journals as tests read them: one flat dictionary for each event, every field of it by its own name."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from zerotrust.audit.chain import lines
 from zerotrust.audit.event import AuditEvent
 from zerotrust.audit.event_parts import Caller
 from zerotrust.audit.event_types import Counts, Outcome, Request
-from zt.audit.journals import events
+from zerotrust.audit.record import event_of
+
+parsed = lru_cache(4096)(event_of)
+"""A journal grows, and is read again after each request."""
 
 
 def records(journal: Path, *, by_certificate: bool = False) -> list[dict[str, Any]]:
@@ -18,7 +23,9 @@ def records(journal: Path, *, by_certificate: bool = False) -> list[dict[str, An
     Left out is what rides on a commit, for it is on the disk at some later time: outcomes, and calls by certificate,
     unless they are asked for.
     """
-    return [flat(event) for event in events(journal) if _named(event) or (by_certificate and _decided(event))]
+    return [
+        flat(event) for event in map(parsed, lines(journal)) if _named(event) or (by_certificate and _decided(event))
+    ]
 
 
 def counted_in(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:

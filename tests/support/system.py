@@ -40,11 +40,13 @@ POLICIES = ROOT / "policies"
 POLICY = content_of(POLICIES).document
 
 
+@cache
 def deployment() -> Deployment:
     """Where the committed registry's parties run."""
     return load_deployment(ROOT / "start" / "local.yaml", registry())
 
 
+@cache
 def registry() -> Registry:
     """The committed registry."""
     return load_registry(ROOT / "registry.yaml")
