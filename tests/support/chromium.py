@@ -50,9 +50,12 @@ class Person:
         page.on("dialog", lambda dialog: self.complaints.append(f"a dialog: {dialog.message}"))
 
     def _note(self, message: ConsoleMessage) -> None:
-        refused = message.text.startswith("Failed to load resource") and message.location.get("url") == self.page.url
-        if message.type in ("error", "warning") and not refused:  # a page that says no has such a status
-            self.complaints.append(f"{message.text} ({message.location.get('url', '')})")
+        text, url = message.text, message.location.get("url", "")
+        refused = text.startswith("Failed to load resource") and url == self.page.url  # a page that says no
+        # A connection ends with the console's certificate, even under a stream.  The browser then asks again.
+        ended = text.endswith("net::ERR_INCOMPLETE_CHUNKED_ENCODING") and url.endswith("/hops")
+        if message.type in ("error", "warning") and not (refused or ended):
+            self.complaints.append(f"{text} ({url})")
 
     async def sign_in(self) -> None:
         """Sign in at Keycloak's own page, from the console's first one."""
