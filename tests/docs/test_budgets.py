@@ -78,21 +78,21 @@ def words_to_read() -> int:
 
 
 BUDGETS = {
-    "bytes of pages by hand": (size({*BY_HAND} - {"README.md"}), 252_000, 220_000),
+    "bytes of pages by hand": (size({*BY_HAND} - {"README.md"}), 251_700, 220_000),
     "bytes of README": (size(["README.md"]), 9_000, 9_000),
-    "words that README links as reading": (words_to_read(), 18_000, 24_000),
+    "words that README links as reading": (words_to_read(), 17_000, 17_000),
     "entries at the top": (len({file.parts[0] for file in FILES}), 31, 30),
-    "lines of product": (lines(file for file in FILES if is_product(file)), 55_150, 50_700),
+    "lines of product": (lines(file for file in FILES if is_product(file)), 54_050, 48_000),
     "lines of the inner ring": (lines(f for f in FILES if f.parts[0] in INNER and f.suffix == ".py"), 24_900, 24_000),
-    "lines of the largest party": (largest_unit(), 11_100, 11_000),
+    "lines of the largest party": (largest_unit(), 11_010, 11_000),
     "lines of the console": (lines(in_console(".py", ".html")), 2_290, 1_800),
     "lines of the console's scripts": (lines(set(in_console(".js")) - {VERIFIES}), 435, 400),
-    "lines of the script that verifies": (lines([VERIFIES]), 500, 500),
+    "lines of the script that verifies": (lines([VERIFIES]), 490, 490),
     "lines of the exporter of traces": (lines(f for f in FILES if f.parts[:2] == ("start", "traces")), 250, 250),
-    "lines of tests": (lines(file for file in FILES if is_test(file)), 69_650, 63_500),
-    "lines of the gate": (lines([Path("zerotrust/gate.py")]), 180, 180),
-    "imports of ours in the gate": ((ROOT / "zerotrust" / "gate.py").read_text().count("from zerotrust"), 14, 14),
-    "context variables of the library": (occurrences("ContextVar(", "zerotrust"), 5, 5),
+    "lines of tests": (lines(file for file in FILES if is_test(file)), 68_300, 58_000),
+    "lines of the gate": (lines([Path("zerotrust/gate.py")]), 155, 155),
+    "imports of ours in the gate": ((ROOT / "zerotrust" / "gate.py").read_text().count("from zerotrust"), 9, 9),
+    "context variables of the library": (occurrences("ContextVar(", "zerotrust"), 4, 4),
 }
 """What is counted: what there is, the most that there may be today, and the target."""
 
