@@ -43,7 +43,7 @@ from zt.people.login import Login, issuer_http
 
 CA, PASSWORDS = Path("/public/ca.pem"), Path("/accounts/passwords.json")
 JOURNALS, INTRUDERS = Path("/journals"), Path("/intruders")
-DEPLOYMENT = Path(os.environ.get("ZT_DEPLOYMENT", ROOT / "start" / "containers.yaml"))
+DEPLOYMENT = Path(os.environ.get("ZT_DEPLOYMENT", ROOT / "start" / "generated" / "containers.yaml"))
 ISSUER = os.environ.get("ZT_ISSUER", "https://localhost:8443/realms/agents")
 NEXT = (
     ("docs/learn/walkthrough.md", "this output, explained"),

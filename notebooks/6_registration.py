@@ -49,7 +49,7 @@ await close()
 #
 # ## Register it
 #
-# `make new-agent` writes a working agent, and adds it to each file that has to name it.
+# `make new-agent` writes a working agent, and adds it to `registry.yaml`.
 
 # %%
 await own.type("make new-agent NAME=auditor")

@@ -11,7 +11,7 @@ from fastapi import Header, Response
 from starlette.types import ASGIApp
 
 from orchestrator.models import ModelList, Models
-from orchestrator.plan import Plan, Step, Task, make_plan, with_model
+from orchestrator.plan import Plan, Step, Task, agents_of, make_plan, with_model
 from orchestrator.progress import Progress, answer_of, failure_event, naming
 from orchestrator.proofs import Proofs
 from zerotrust.adapters.answer import TASK_LIFE
@@ -33,6 +33,9 @@ def create_app(service: Service) -> ASGIApp:
     """Return the orchestrator, guarded."""
     app, models = service.app(), Models(service)
 
+    def steps_of(task: Task) -> list[Step]:
+        return make_plan(task.request, service.department(task.department), agents_of(service.registry))
+
     async def work(plan: list[Step]) -> AsyncIterator[Progress]:
         text = ""
         for number, step in enumerate(plan, 1):
@@ -53,7 +56,7 @@ def create_app(service: Service) -> ASGIApp:
 
     @app.post("/tasks")
     async def tasks(task: Task, accept: Annotated[str, Header()] = "") -> Response:
-        first, *_ = plan = make_plan(task.request, service.department(task.department))
+        first, *_ = plan = steps_of(task)
         # Refuses here, before the answer begins, if the first step is not allowed.  `work` finds this token cached.
         allowed = service.exchange(first.agent, *first.scopes, department=first.department, lasting=TASK_LIFE)
         with naming(first.agent):
@@ -62,8 +65,8 @@ def create_app(service: Service) -> ASGIApp:
 
     @app.post("/plan")
     async def plan(task: Task) -> Plan:
-        department = service.department(task.department)
-        return Plan(steps=with_model(make_plan(task.request, department), await models.choose(department)))
+        steps = steps_of(task)
+        return Plan(steps=with_model(steps, await models.choose(steps[0].department)))
 
     @app.get("/models")
     async def list_models() -> ModelList:

@@ -3,23 +3,21 @@
 A plan lists the calls, each with agent, scopes and instruction, and can be read before any of them is made.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from zerotrust.adapters.model_choice import DEFAULT_MODEL
-from zerotrust.registry.model import Department
+from zerotrust.registry.model import Department, Registry
 
 FILING = frozenset({"file", "filed", "save", "saved", "write", "written", "store", "stored"})
 """Words by which a user asks to store the result."""
 DELETING = frozenset({"delete", "remove"})
 """First words by which a user asks to delete drafts; nothing is read for that."""
-AGENTS: dict[str, tuple[str, ...]] = {
-    "agent/reader": ("agent.invoke", "tool.read", "inference.run", "llama.chat"),
-    "agent/writer": ("agent.invoke", "tool.write", "inference.run", "llama.chat"),
-}
-"""Each agent that a plan may have, and the scopes of its token.  `make register` compares this with the registry."""
+INVOKE = "agent.invoke"
+"""The scope that calls an agent."""
 
 
 class Task(BaseModel):
@@ -63,19 +61,25 @@ class Plan(BaseModel):
     """The place for the receipts: an answer of a party that makes calls has one (`docs/reference/receipts.md`)."""
 
 
-def make_plan(request: str, department: str) -> list[Step]:
+def agents_of(registry: Registry) -> dict[str, tuple[str, ...]]:
+    """Return each agent that a plan may have, and the scopes of its token: `agent.invoke`, and what it may delegate."""
+    served, callees = registry.scopes[INVOKE].served_by, registry.parties["orchestrator"].may_call
+    return {name: (INVOKE, *registry.parties[name].delegates) for name in callees if name in served}
+
+
+def make_plan(request: str, department: str, agents: Mapping[str, tuple[str, ...]]) -> list[Step]:
     """Return the plan for a request: read, and write only if the user asked to store something, in one department.
 
     A request that begins with the name of an agent and a colon has one step, which is that agent's.  A request to
-    delete drafts has one step, which only writes.
+    delete drafts has one step, which only writes.  `agents`: as `agents_of` returns them.
     """
 
     def step(agent: str, instruction: str) -> Step:
-        return Step(agent=agent, scopes=AGENTS[agent], department=department, instruction=instruction)
+        return Step(agent=agent, scopes=agents.get(agent, (INVOKE,)), department=department, instruction=instruction)
 
     name, _, instruction = request.partition(":")
     name, instruction = name.strip().lower(), instruction.strip()
-    if instruction and f"agent/{name}" in AGENTS:
+    if instruction and f"agent/{name}" in agents:
         return [step(f"agent/{name}", instruction)]
     words = [word.strip(".,;:!?").lower() for word in request.split()]
     if words[:1] and words[0] in DELETING:

@@ -1,7 +1,7 @@
 """The files outside of `registry.yaml` that name parties and scopes, and the party that plans."""
 
-LOCAL, CONTAINERS, KUBERNETES = "start/local.yaml", "start/containers.yaml", "start/kubernetes.yaml"
-PLACES = LOCAL, CONTAINERS, KUBERNETES
-COMPOSE = "docker-compose.yml"
+LOCAL = "start/generated/local.yaml"
+CONTAINERS = "start/generated/containers.yaml"
+KUBERNETES = "start/generated/kubernetes.yaml"
 POLICIES, SCHEMA = "policies", "policies/schema.cedarschema"
-PLANNER, PLAN = "orchestrator", "orchestrator/plan.py"
+PLANNER = "orchestrator"

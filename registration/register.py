@@ -9,7 +9,7 @@ from pathlib import Path
 
 from authorities.attestation.verifier.measure import MeasureError
 from registration.derive import as_text, load_current
-from registration.kubernetes import differing
+from registration.derived import differing
 from registration.run_lock import running_process
 from zerotrust.authority.files.lock import LOCK, Lock, Rights, changes, files_within, load_lock
 from zerotrust.authority.files.reading import RegistryError
@@ -49,8 +49,8 @@ def write(root: Path) -> str | None:
     lines, lock, text = approval_lines(registry, approved, found), root / LOCK, as_text(found)
     differs = not lock.exists() or lock.read_text() != text
     try:
-        for path, manifests in differing(registry, root).items():
-            (root / path).write_text(manifests)
+        for path, derived in differing(registry, root).items():
+            (root / path).write_text(derived)
         lock.write_text(text)
     except OSError as error:  # for example in a container, whose user does not own this folder
         return str(error)

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import serialization
 
 from authorities.attestation.spiffe.bundle import PATH as BUNDLE
 from authorities.attestation.spiffe.certificates import CA, Key, new_ca, new_key
-from registration.kubernetes import (
+from registration.derived.kubernetes import (
     KEYCLOAK,
     NAMESPACE,
     OF_ATTESTATION,

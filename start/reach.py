@@ -7,7 +7,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from registration.kubernetes import KEYCLOAK, PORT, SPIRE_KEYS, callers
+from registration.derived.kubernetes import KEYCLOAK, PORT, SPIRE_KEYS, callers
 from zerotrust.authority.files.deployment import load_deployment
 from zerotrust.authority.files.snapshot_files import load_registry
 from zerotrust.registry.model import Registry
@@ -21,7 +21,7 @@ Address = tuple[str, int]
 
 def addresses(registry: Registry, root: Path) -> dict[str, Address]:
     """Return where each party, Keycloak, its database and SPIRE's keys are, by name."""
-    places = load_deployment(root / "start" / "kubernetes.yaml", registry).parties
+    places = load_deployment(root / "start" / "generated" / "kubernetes.yaml", registry).parties
     parties = {name: (places[name].host, places[name].port) for name in registry.launched}
     return parties | {KEYCLOAK: (KEYCLOAK, PORT), "database": ("database", 5432), "keys": (SPIRE_KEYS, PORT)}
 

@@ -52,7 +52,7 @@ def all_scopes(registry: Path) -> str:
 
 
 ROOT = Path(__file__).parents[1]
-DEPLOYMENT = ROOT / "start" / "local.yaml"
+DEPLOYMENT = ROOT / "start" / "generated" / "local.yaml"
 HOST = "127.0.0.1"
 EVERYTHING = all_scopes(ROOT / "registry.yaml")
 """All scopes that the walkthrough's client can get."""

@@ -49,7 +49,8 @@ def zt(  # noqa: PLR0913 - one for each variable
         Path | None, typer.Option(envvar="ZT_SYSTEM", help="the folder of registry.yaml; by default this project's")
     ] = None,
     deployment: Annotated[
-        Path | None, typer.Option(envvar="ZT_DEPLOYMENT", help="where parties run; by default start/local.yaml there")
+        Path | None,
+        typer.Option(envvar="ZT_DEPLOYMENT", help="addresses; by default start/generated/local.yaml"),
     ] = None,
     ca: Annotated[
         Path | None, typer.Option(envvar="ZT_CA", help="the certificate authority; by default run/ca.pem there")
@@ -67,7 +68,7 @@ def zt(  # noqa: PLR0913 - one for each variable
     """
     system = system or ROOT
     run = system / "run"
-    ca, deployment = ca or run / "ca.pem", deployment or system / "start" / "local.yaml"
+    ca, deployment = ca or run / "ca.pem", deployment or system / "start" / "generated" / "local.yaml"
     context.obj = Settings(user, device, system, deployment, ca, issuer, journals or run / "data", party)
 
 

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from registration.names import PLAN
 from registration.parties.add import add_agent, add_tool
 from registration.parties.code import AGENT_TEMPLATE, TOOL_TEMPLATE
 from registration.parties.project import Project
@@ -43,7 +42,7 @@ def _new_agent(project: Project, name: str, tool: str, scope: str, new_scope: st
     project.by_hand += [
         f"agents/{name}/main.py: what the agent is for. Now it is a copy of {AGENT_TEMPLATE},",
         "  with other rights: it lets the model call its one tool server.",
-        f"{PLAN}: when the agent takes part. Now it gets the tasks that begin",
+        "orchestrator/plan.py: when the agent takes part. Now it gets the tasks that begin",
         f'  with "{name.capitalize()}:".',
     ]
 

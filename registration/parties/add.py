@@ -3,11 +3,8 @@
 import keyword
 import re
 
-import yaml
-
-from registration.compose_file import load_compose, names_in_use
-from registration.kubernetes import label
-from registration.names import COMPOSE, CONTAINERS, KUBERNETES, LOCAL, PLAN, PLANNER, SCHEMA
+from registration.derived.compose import names_in_use
+from registration.names import PLANNER, SCHEMA
 from registration.parties.code import agent_code, folder_of, tool_code
 from registration.parties.project import PartyError, Project
 from zerotrust.authority.files.lock import REGISTRY
@@ -31,8 +28,6 @@ WITHOUT = {
 }
 """The folders of the library that a party of this kind does not get."""
 FIRST_PORT, LAST_PORT = 8101, 8199
-JOURNALS = r"^(?=      - orchestrator:/journals/orchestrator:ro\n)"
-"""In each service that reads the journals, the line before which another party's journal is added."""
 
 
 def add_agent(project: Project, name: str, tool: str, scope: str, new_scope: str) -> None:
@@ -54,10 +49,6 @@ def add_agent(project: Project, name: str, tool: str, scope: str, new_scope: str
     for holder in delegators(project.registry):
         if scope not in project.registry.parties[holder].delegates:
             project.extend(holder, "delegates", scope)
-    scopes = ", ".join(f'"{one}"' for one in ["agent.invoke", scope, *MODEL.split(", ")])
-    line = f'    "{party}": ({scopes}),\n'
-    project.edit(PLAN, r"^(AGENTS: [^{]*\{\n(?:    [^\n]*\n)*)\}", rf"\1{line}}}", f"+ {party} in AGENTS")
-    add_container(project, party, callers=[PLANNER], callees=[server, "inference"])
 
 
 def add_tool(project: Project, name: str) -> None:
@@ -72,7 +63,6 @@ def add_tool(project: Project, name: str) -> None:
         project.create(path, text)
     add_scope(project, scope, party)
     add_party(project, party, "")
-    add_container(project, party, callers=[], callees=[])
 
 
 def _check_name(project: Project, name: str, party: str) -> None:
@@ -82,7 +72,7 @@ def _check_name(project: Project, name: str, party: str) -> None:
     if taken:
         raise PartyError(f"There is a party {taken[0]} already: choose another name.")
     # The party's volume and network get its name: no other service may have them.
-    in_use = names_in_use(project.root, project.text(COMPOSE))
+    in_use = names_in_use(project.root)
     for one in (name, f"to-{name}"):
         if one in in_use:
             raise PartyError(f"There is a {in_use[one]} already: choose another name.")
@@ -125,50 +115,16 @@ def add_scope(project: Project, scope: str, server: str) -> None:
 
 
 def add_party(project: Project, party: str, rights: str) -> None:
-    """Add a party and where it listens.  `rights`: lines of its entry.  Raises `PartyError`."""
-    code = f"    code: [{folder_of(party)}, zerotrust]\n    without: [{', '.join(WITHOUT[party.partition('/')[0]])}]\n"
-    entry = f"  {party}:\n    id: spiffe\n    keycloak: confidential\n{rights}{code}\n"
-    before = re.escape(project.registry.authorities.registry)
-    project.edit(REGISTRY, rf"^(?=  {before}:$)", entry, f"+ party {party}")
-    taken = [place["port"] for place in yaml.safe_load(project.text(LOCAL))["parties"].values()]
+    """Add a party, at the first free port.  `rights`: lines of its entry.  Raises `PartyError`."""
+    taken = {other.port for other in project.registry.parties.values()}
     port = next(number for number in range(FIRST_PORT, LAST_PORT + 1) if number not in taken)
-    for file, host, number in (
-        (LOCAL, "127.0.0.1", port),
-        (CONTAINERS, project.registry.dns_name(party), 443),
-        (KUBERNETES, label(party), 443),
-    ):
-        line = f"  {party}: {{ host: {host}, port: {number} }}\n"
-        project.edit(file, rf"^(?=  {before}:)", line, f"+ {party} at port {number}")
+    code = f"    code: [{folder_of(party)}, zerotrust]\n    without: [{', '.join(WITHOUT[party.partition('/')[0]])}]\n"
+    entry = f"  {party}:\n    id: spiffe\n    keycloak: confidential\n    port: {port}\n{rights}{code}\n"
+    before = re.escape(project.registry.authorities.registry)
+    project.edit(REGISTRY, rf"^(?=  {before}:$)", entry, f"+ party {party}, at port {port}")
 
 
 def delegators(registry: Registry) -> list[str]:
     """Return who must delegate a scope before an agent gets it: the planner, and the clients that call it."""
     parties = registry.parties.items()
     return [PLANNER, *(name for name, party in parties if party.starts_chains and PLANNER in party.may_call)]
-
-
-def add_container(project: Project, party: str, *, callers: list[str], callees: list[str]) -> None:
-    """Add a party's container, in the networks that its rights need.  Raises `PartyError`."""
-    (kind, _, name), host = party.partition("/"), project.registry.dns_name(party)
-    services = load_compose(project.text(COMPOSE))["services"]
-    by_code = {entry.get("build", {}).get("args", {}).get("CODE"): key for key, entry in services.items()}
-    service_of = {other: by_code[entry.code[0]] for other, entry in project.registry.parties.items() if entry.code}
-    inside = "".join(f", to-{service_of[callee]}: {{}}" for callee in callees)
-    service = (
-        f"  {name}:\n    <<: *party\n"
-        f"    build: {{ <<: *build, target: party, args: {{ <<: *bases, CODE: {folder_of(party)}, "
-        f"WITHOUT: {' '.join(WITHOUT[kind])} }} }}\n"
-        f"    image: ${{COMPOSE_PROJECT_NAME:-zero-trust-agents}}/{name}\n"
-        f"    environment: {{ <<: *party-settings, ZT_HOST: {host} }}\n"
-        f'    volumes: ["identity:/run/identity:ro", "{name}:/data"]\n'
-        f"    networks: {{ authorities: {{}}, to-{name}: {{ aliases: [{host}] }}{inside} }}\n"
-        "    healthcheck: *listens\n\n"
-    )
-    project.edit(COMPOSE, r"^(?=(?:  #[^\n]*\n)*  walkthrough:$)", service, f"+ service {name}")
-    project.edit(COMPOSE, r"^(networks:\n)", rf"\1  to-{name}: {{ internal: true }}\n", f"+ network to-{name}")
-    for caller in callers:
-        block = rf"^(  {service_of[caller]}:\n(?:    [^\n]*\n)*?      authorities: \{{\}}\n)"
-        project.edit(COMPOSE, block, rf"\1      to-{name}: {{}}\n", f"+ {service_of[caller]} in network to-{name}")
-    project.edit(COMPOSE, r"^(volumes:\n)", rf"\1  {name}: {{}}\n", f"+ volume {name}")
-    journal = f"      - {name}:/journals/{party.replace('/', '-')}:ro\n"
-    project.edit(COMPOSE, JOURNALS, journal, "+ its journal, for those who read journals", times=0)

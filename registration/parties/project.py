@@ -5,8 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from registration.compose_file import load_compose
-from registration.names import COMPOSE
 from zerotrust.authority.files.lock import REGISTRY
 from zerotrust.authority.files.snapshot_files import load_registry, parse_registry
 from zerotrust.errors import ZeroTrustError
@@ -38,14 +36,12 @@ class Project:
         self.texts[name] = text
         self.done[name] = ["+ new"]
 
-    def edit(
-        self, name: str, pattern: str, new: str | Callable[[re.Match[str]], str], what: str, *, times: int = 1
-    ) -> None:
-        """Replace the first matches of `pattern`, or all if `times` is 0.  `what` describes it.
+    def edit(self, name: str, pattern: str, new: str | Callable[[re.Match[str]], str], what: str) -> None:
+        """Replace the first match of `pattern`.  `what` describes it.
 
         Raises `PartyError` if there is no match.
         """
-        text, found = re.subn(pattern, new, self.text(name), count=times, flags=re.MULTILINE)
+        text, found = re.subn(pattern, new, self.text(name), count=1, flags=re.MULTILINE)
         if not found:
             raise PartyError(f"{name} is not in the form that this command can edit.  Do this there by hand: {what}")
         self.texts[name] = text
@@ -68,10 +64,9 @@ class Project:
     def write(self) -> None:
         """Check that what was edited can be read, and that no link leads elsewhere, then write all of it.
 
-        Raises `RegistryError`, `ComposeError` and `PartyError`.
+        Raises `RegistryError` and `PartyError`.
         """
         parse_registry(self.text(REGISTRY).encode(), self.root / REGISTRY)
-        load_compose(self.text(COMPOSE))
         for name in self.texts:  # before anything is written
             path = self.root / name
             inside = [one for one in (path, *path.parents) if one.is_relative_to(self.root) and one != self.root]

@@ -211,7 +211,7 @@ async def test_a_registry_that_was_edited_and_not_approved(target: Target) -> Tr
         edited = (folder / "registry.yaml").read_text().replace(old, new)
         (folder / "registry.yaml").write_text(edited)
         try:
-            load_snapshot(folder, ROOT / "start" / "local.yaml")
+            load_snapshot(folder, ROOT / "start" / "generated" / "local.yaml")
         except RegistryError as error:
             why = "not what registry.lock approves"
             yield Attempt("not served", succeeded=False, recorded=[why] if why in str(error) else [], reason=why)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from registration.kubernetes import NAMESPACE, OF_ATTESTATION, OF_SPIRE, images
+from registration.derived.kubernetes import NAMESPACE, OF_ATTESTATION, OF_SPIRE, images
 from start import cluster
 from tests.support.kubectl import awaited, kubectl
 from tests.support.system import ROOT

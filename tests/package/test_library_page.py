@@ -5,14 +5,15 @@ from pathlib import Path
 
 import yaml
 
+from registration.derived import addresses
+from registration.derived.compose import TEMPLATE, text
+from registration.names import LOCAL
 from registration.realm import realm
 from testkit import principal
-from tests.support.library_page import PAGE, block, merged, registered
+from tests.support.library_page import block, registered
 from tests.support.system import ROOT
 from tests.support.wheel import Install
-from zerotrust.authority.files.deployment import load_deployment
 from zerotrust.decision import Decision
-from zerotrust.registry.model import Registry
 
 
 def test_a_stranger_types_it_off_and_it_passes(install: Install, tmp_path: Path) -> None:
@@ -25,15 +26,12 @@ def test_a_stranger_types_it_off_and_it_passes(install: Install, tmp_path: Path)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_where_it_runs_is_said_for_every_party(tmp_path: Path) -> None:
-    registered, placed = PAGE.partition("## Registration")[2].split("```yaml\n")[1:3]
-    registry = merged(yaml.safe_load((ROOT / "registry.yaml").read_text()), yaml.safe_load(registered.split("```")[0]))
-    deployment = yaml.safe_load((ROOT / "start" / "local.yaml").read_text())
-    (file := tmp_path / "local.yaml").write_text(
-        yaml.safe_dump(merged(deployment, yaml.safe_load(placed.split("```")[0])))
-    )
+def test_its_address_and_its_container_come_from_its_entry() -> None:
+    registry, _ = registered()
 
-    assert "agent/quotes" in load_deployment(file, Registry.model_validate(registry)).parties
+    assert yaml.safe_load(addresses.files(registry)[LOCAL])["parties"]["agent/quotes"]["port"] == 8110
+    compose = yaml.safe_load(text(registry, (ROOT / TEMPLATE).read_text(), ()))
+    assert compose["services"]["quotes"]["build"]["args"]["CODE"] == "agents/quotes"
 
 
 def test_as_it_is_registered_keycloak_issues_tokens_for_it_and_the_policies_let_users_in() -> None:

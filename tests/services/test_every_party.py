@@ -5,7 +5,7 @@ from importlib import import_module
 import pytest
 from a2a.helpers.proto_helpers import get_data_parts
 
-from orchestrator.plan import AGENTS
+from orchestrator.plan import agents_of
 from registration.derive import tool_servers
 from tests.support.attack import tool_call
 from tests.support.clients import ask
@@ -13,6 +13,7 @@ from tests.support.issuer import Issuer
 from tests.support.system import System, problem_of, registry
 
 REGISTRY = registry()
+AGENTS = agents_of(REGISTRY)
 RPC = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {}}
 TOOLS = [
     (server, tool, scope)

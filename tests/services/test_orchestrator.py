@@ -286,8 +286,8 @@ async def test_a_scope_the_user_did_not_give_ends_the_task_before_that_step(
 def planned(monkeypatch: pytest.MonkeyPatch, agent: str) -> None:
     """Let the plan have a second step, for that agent."""
 
-    def make_plan(request: str, department: str) -> list[plan.Step]:
-        [first] = plan.make_plan(request, department)
+    def make_plan(*of: Any) -> list[plan.Step]:
+        [first] = plan.make_plan(*of)
         return [first, first.model_copy(update={"agent": agent})]
 
     monkeypatch.setattr(main, "make_plan", make_plan)

@@ -14,7 +14,11 @@ from zerotrust.authority.files.snapshot_files import load_registry
 async def serve(root: Path, run_dir: Path) -> None:
     """Serve until killed; a line of JSON says that it does."""
     registry = load_registry(root / REGISTRY)
-    port = load_deployment(root / "start" / "local.yaml", registry).parties[registry.authorities.attestation].port
+    port = (
+        load_deployment(root / "start" / "generated" / "local.yaml", registry)
+        .parties[registry.authorities.attestation]
+        .port
+    )
     async with Authority(registry, load_lock(root / LOCK), root, run_dir, port=port) as authority:
         print(json.dumps({"ready": True, "bundle": authority.bundle_url, "ca": str(authority.ca_file)}), flush=True)
         await asyncio.Event().wait()

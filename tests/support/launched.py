@@ -82,7 +82,7 @@ class Authority(module.Authority):
 
     def __init__(self, registry: Registry, lock: Lock, root: Path, run_dir: Path, **how: Any) -> None:
         """It listens where the project says, unless the test does."""
-        port = load_deployment(root / "start/local.yaml", registry).parties[ATTESTATION_PARTY].port
+        port = load_deployment(root / "start/generated/local.yaml", registry).parties[ATTESTATION_PARTY].port
         super().__init__(registry, lock, root, run_dir, **{"port": port, **how}, issuer=Issuer)
 
     async def probe(self, party: str = "agent/reader") -> "Probe":
@@ -122,11 +122,11 @@ def project() -> Iterator[Path]:
             if "code" in party:
                 party |= {"code": ["agents/reader"], "without": ["agents/reader/other"]}
         (root / "registry.yaml").write_text(yaml.safe_dump(registry))
-        deployment = yaml.safe_load((PROJECT / "start/local.yaml").read_text())
+        deployment = yaml.safe_load((PROJECT / "start/generated/local.yaml").read_text())
         with socket.create_server(("127.0.0.1", 0)) as free:
             deployment["parties"][ATTESTATION_PARTY]["port"] = free.getsockname()[1]
         (root / "start").mkdir()
-        (root / "start/local.yaml").write_text(yaml.safe_dump(deployment))
+        (root / "start/generated/local.yaml").write_text(yaml.safe_dump(deployment))
         yield place
 
 

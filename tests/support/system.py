@@ -43,7 +43,7 @@ POLICY = content_of(POLICIES).document
 @cache
 def deployment() -> Deployment:
     """Where the committed registry's parties run."""
-    return load_deployment(ROOT / "start" / "local.yaml", registry())
+    return load_deployment(ROOT / "start" / "generated" / "local.yaml", registry())
 
 
 @cache

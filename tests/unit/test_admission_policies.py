@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from registration.kubernetes import NAMESPACE, OF_ATTESTATION, OF_SPIRE, label
+from registration.derived.kubernetes import NAMESPACE, OF_ATTESTATION, OF_SPIRE, label
 from tests.support.system import ROOT
 from zerotrust.registry.model import Registry
 

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from authorities.attestation.containers import main as attestation
-from registration import names
+from registration.derived import compose
+from registration.names import LOCAL, SCHEMA
 from start.stopping import SECONDS
 from tests.support.system import ROOT, registry
 from zerotrust.authority.files.lock import LOCK, load_lock
@@ -50,7 +51,7 @@ def aliases(service: dict[str, Any], network: str) -> list[str]:
 
 @pytest.mark.parametrize("name", sorted(PARTIES))
 def test_a_party_listens_in_its_own_network_alone_and_authorities_in_the_one_that_all_are_in(name: str) -> None:
-    """`registration.fit` holds who is in a party's own network: whom the registry allows, and nobody else."""
+    """Beside the party, those are in its own network whom the registry allows to call it, and nobody else."""
     known, dns_name = registry(), registry().dns_name(name)
     [network] = [one for one in PARTIES[name]["networks"] if dns_name in aliases(PARTIES[name], one)]
 
@@ -61,6 +62,8 @@ def test_a_party_listens_in_its_own_network_alone_and_authorities_in_the_one_tha
         assert members(network) == set(PARTIES)
     else:
         assert AUDIT not in members(network)
+        if network != "edge":
+            assert members(network) == {name, *(other for other in PARTIES if name in known.parties[other].may_call)}
         for_people = any(name in party.may_call for party in known.parties.values() if not party.code)
         assert (network == "edge") == (for_people or bool(known.browser_hosts(name)))
     assert len({service["image"] for service in PARTIES.values()}) == len(PARTIES)
@@ -174,8 +177,8 @@ def test_what_approves_runs_the_sources_of_the_checkout_and_nothing_planted_besi
 
 def test_what_approves_can_write_what_a_new_party_changes_and_nothing_else() -> None:
     everything, *writable = SERVICES[REGISTER]["volumes"]
-    files = {names.COMPOSE, REGISTRY_FILE, LOCK}
-    folders = {Path(file).parts[0] for file in (names.PLAN, names.SCHEMA, *names.PLACES)}
+    files = {compose.FILE, REGISTRY_FILE, LOCK}
+    folders = {Path(file).parts[0] for file in (SCHEMA, LOCAL)}
 
     assert everything == ".:/checkout:ro"
     assert writable == [f"./{name}:/checkout/{name}" for name in sorted({*files, *folders, "agents", "tools"})]
@@ -195,13 +198,26 @@ def test_what_verifies_offline_starts_nothing_and_reaches_nothing() -> None:
 
 
 def test_only_attestation_mounts_its_keys_and_only_it_writes_where_identities_come_from() -> None:
-    """`registration.fit` holds that a party's data is its own."""
     mounted = [(name, volume) for name, service in SERVICES.items() for volume in service["volumes"]]
 
     assert [name for name, volume in mounted if volume.startswith("keys:")] == ["attestation"]
     for name, volume in mounted:
         if volume.startswith("identity:"):
             assert name == "attestation" or volume.endswith(":ro")
+
+
+def test_a_partys_data_is_its_own_and_of_it_others_read_the_journal_alone() -> None:
+    for name, service in PARTIES.items():
+        [data] = [volume for volume in service["volumes"] if volume.endswith(":/data")]
+        own = data.removesuffix("/data")
+        others = [
+            (key, volume)
+            for key, other in SERVICES.items()
+            for volume in other["volumes"]
+            if other is not service and volume.startswith(own) and (name, key) != (REGISTRY, "setup")
+        ]
+        journal = f"{own}/journals/{name.replace('/', '-')}:ro"
+        assert others == ([(key, journal) for key in sorted(TOOLS)] if name in registry().services else [])
 
 
 def test_the_published_log_is_read_by_people_and_the_ledgers_other_data_by_nobody() -> None:

@@ -14,16 +14,12 @@ from zerotrust.authority.files.deployment import load_deployment
 from zerotrust.authority.files.reading import RegistryError
 from zerotrust.registry.model import Registry
 
-LOCAL: dict[str, Any] = yaml.safe_load((ROOT / "start" / "local.yaml").read_text())
+LOCAL: dict[str, Any] = yaml.safe_load((ROOT / "start" / "generated" / "local.yaml").read_text())
 HERE = {"host": "127.0.0.1", "port": 8199}
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
-    "a party that there is not": ({"agent/gone": HERE}, "parties.agent/gone: not a party of the registry that listens"),
-    "who has no certificate": ({"zt": HERE}, "parties.zt: not a party of the registry that listens"),
-    "a party that is missing": ({"agent/reader": None}, "parties.agent/reader: missing"),
-    "a place twice": (
-        {"agent/reader": LOCAL["parties"]["orchestrator"]},
-        "parties.orchestrator: https://127.0.0.1:8101 is already used by parties.agent/reader",
-    ),
+    "a party that there is not": ({"agent/gone": HERE}, "differs from the registry in agent/gone: run `make register`"),
+    "who has no certificate": ({"zt": HERE}, "differs from the registry in zt: run"),
+    "a party that is missing": ({"agent/reader": None}, "differs from the registry in agent/reader: run"),
     "no port": ({"agent/reader": {"host": "127.0.0.1"}}, "parties.agent/reader.port: Field required"),
     "a port that there is not": ({"agent/reader": HERE | {"port": 65536}}, "parties.agent/reader.port"),
     "a port of nothing": ({"agent/reader": HERE | {"port": 0}}, "parties.agent/reader.port"),
@@ -54,11 +50,10 @@ THERE = LOCAL["outside"]
 @pytest.mark.parametrize(
     ("outside", "reason"),
     [
-        ({"llama": None}, "outside.llama: missing"),
-        ({"gpt": "https://gpt.example"}, "outside.gpt: not in the registry"),
+        ({"llama": None}, "differs from the registry in llama: run"),
+        ({"gpt": "https://gpt.example"}, "differs from the registry in gpt: run"),
         ({"llama": "http://llama.example"}, "outside.llama"),
         ({"llama": "https://llama.example/v1"}, "outside.llama"),
-        ({"llama": "https://127.0.0.1:8102"}, "outside.llama: https://127.0.0.1:8102 is already used by parties."),
     ],
 )
 def test_a_server_outside_is_somewhere_by_tls(

@@ -12,11 +12,10 @@ import yaml
 from syrupy.assertion import SnapshotAssertion
 
 from authorities.policy.decisions import MAX_TABLE
-from orchestrator.plan import AGENTS
+from registration.derived.addresses import port_problems
 from registration.fit.code import code_problems
-from registration.fit.deployments import compose_problems, place_problems
 from registration.fit.policies import policy_problems
-from registration.fit.scopes import plan_problems, unreachable_scopes
+from registration.fit.scopes import unreachable_scopes
 from tests.support.system import ROOT
 from zerotrust.registry.model import Registry
 
@@ -57,7 +56,6 @@ def project(tmp_path: Path) -> Path:
     """The files that are looked at."""
     for name in ("agents", "policies", "start"):
         shutil.copytree(ROOT / name, tmp_path / name)
-    shutil.copy(ROOT / "docker-compose.yml", tmp_path)
     return tmp_path
 
 
@@ -83,14 +81,16 @@ def scopes(_project: Path, registry: Registry) -> list[str]:
     return unreachable_scopes(registry)
 
 
-def plan(agents: dict[str, tuple[str, ...]]) -> Check:
-    return lambda _project, registry: plan_problems(agents, registry)
+def ports(_project: Path, registry: Registry) -> list[str]:
+    return [*port_problems(registry)]
+
+
+def at_the_readers_port(document: dict[str, Any]) -> None:
+    document["parties"]["agent/auditor"]["port"] = document["parties"]["agent/reader"]["port"]
 
 
 HELD = held_by("agent/reader", "walkthrough", "orchestrator")
 NOT_AT_SIGN_IN, LOST_ON_THE_WAY = held_by("agent/reader", "orchestrator"), held_by("agent/reader", "walkthrough")
-WITH_AUDITOR = plan({**AGENTS, "agent/auditor": ("agent.invoke",)})
-AUDITS = plan({"agent/reader": ("tool.audit",)})
 MISTAKES: dict[str, tuple[Check, tuple[Change, ...]]] = {
     "a scope that no sign-in has": (scopes, (new_scope, NOT_AT_SIGN_IN)),
     "a scope that is lost on the way": (scopes, (new_scope, LOST_ON_THE_WAY)),
@@ -100,13 +100,8 @@ MISTAKES: dict[str, tuple[Check, tuple[Change, ...]]] = {
     "a route whose scope its party does not serve": (code_problems, (elsewhere,)),
     "a scope that no route and no tool needs": (code_problems, (new_scope, HELD)),
     "code that cannot be imported": (code_problems, (an_auditor,)),
-    "an agent in the plan that nobody registered": (WITH_AUDITOR, ()),
-    "an agent in the plan that the orchestrator may not call": (WITH_AUDITOR, (an_auditor,)),
-    "a scope in the plan that there is not": (AUDITS, ()),
-    "a scope in the plan that the orchestrator does not hold": (AUDITS, (new_scope,)),
-    "a scope in the plan that its agent cannot use": (AUDITS, (new_scope, held_by("orchestrator"))),
-    "a party without a place": (place_problems, (an_auditor,)),
-    "a party without a container": (compose_problems, (an_auditor,)),
+    "a party without a port": (ports, (an_auditor,)),
+    "a port twice": (ports, (an_auditor, at_the_readers_port)),
 }
 
 
@@ -114,7 +109,7 @@ def test_each_mistake_is_named_with_what_to_do(project: Path, snapshot: Snapshot
     found = {mistake: check(project, registered(*changes)) for mistake, (check, changes) in MISTAKES.items()}
 
     assert told(found) == snapshot
-    assert scopes(project, registered(new_scope, HELD)) == AUDITS(project, registered(new_scope, HELD)) == []
+    assert scopes(project, registered(new_scope, HELD)) == []
 
 
 def told(found: dict[str, list[str]]) -> str:
@@ -189,43 +184,3 @@ def test_a_callee_that_has_a_name_in_the_code_is_found(project: Path) -> None:
 
     [problem] = code_problems(project, registered())
     assert problem.startswith("orchestrator/main.py:2: it calls 'tool/documents', and may not")
-
-
-# --- docker-compose.yml -----------------------------------------------------------------------------------------------
-
-DATABASE, WRITERS = '    volumes: ["database:/', '["identity:/run/identity:ro", "writer:/data"]'
-BOUND = "{ type: volume, source: writer, target: %s }"
-TO_WRITER, TO_DOCUMENTS = "      to-writer: {}\n", ", to-documents: {}"
-VOLUMES, TOOLS = "\nvolumes:\n", "    <<: &tools\n"
-COMPOSE: dict[str, list[tuple[str, str]]] = {
-    "its name in no network": [("aliases: [writer.agent.agents.example]", "aliases: [writer]")],
-    "a network is missing, another one too much": [(TO_WRITER, ""), (TO_DOCUMENTS, TO_DOCUMENTS + ", to-writer: {}")],
-    "the data in another container": [(DATABASE, '    volumes: ["writer:/elsewhere", "database:/')],
-    "the same, to read": [(DATABASE, '    volumes: ["writer:/elsewhere:ro", "database:/')],
-    "the journals, to write": [(DATABASE, '    volumes: ["writer:/journals/agent-writer", "database:/')],
-    "the same in full": [(DATABASE, f'    volumes: [{BOUND % "/journals/agent-writer"}, "database:/')],
-    "the data in full": [(DATABASE, f'    volumes: [{BOUND % "/elsewhere, read_only: true"}, "database:/')],
-    "the journals, to read, in full": [
-        (DATABASE, f'    volumes: [{BOUND % "/journals/w, read_only: true"}, "database:/')
-    ],
-    "a volume that two parties share": [('"reader:/data"', '"writer:/data"')],
-    "no volume for its data": [(WRITERS, '["identity:/run/identity:ro"]')],
-    "two volumes for its data": [(WRITERS, '["writer:/data", "reader:/data/"]')],
-    "a folder that it has to be without": [("writer, WITHOUT: zerotrust/authority ", "writer, WITHOUT: ")],
-    "a name twice": [(VOLUMES, f"{VOLUMES}  keys: {{}}\n")],
-    "a name twice in what is merged": [(TOOLS, f"{TOOLS}      profiles: [other]\n")],
-}
-
-
-def test_what_a_compose_file_has_wrong_is_named(project: Path, snapshot: SnapshotAssertion) -> None:
-    found, original = {}, (project / "docker-compose.yml").read_text()
-    for mistake, edits in COMPOSE.items():
-        (project / "docker-compose.yml").write_text(original)
-        for old, new in edits:
-            edit(project / "docker-compose.yml", old, new)
-        found[mistake] = compose_problems(project, registered())
-    (project / "docker-compose.yml").unlink()
-    found["no file"] = compose_problems(project, registered())
-
-    assert told(found) == snapshot
-    assert [mistake for mistake in found if not found[mistake]] == ["the journals, to read, in full"]

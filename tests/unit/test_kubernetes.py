@@ -13,8 +13,8 @@ import yaml
 from cryptography import x509
 
 from authorities.attestation.containers.admission import KUBERNETES as HOSTS_OF_PODS
-from registration import kubernetes
-from registration.kubernetes import KEYCLOAK, PEOPLE, callers, files, images, label
+from registration.derived import kubernetes
+from registration.derived.kubernetes import KEYCLOAK, PEOPLE, callers, files, images, label
 from registration.names import KUBERNETES
 from start import cluster, reach
 from tests.kubernetes.schemas import FOLDER, problems

@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from registration.derived import differing
+from registration.derived.compose import FILE
+from registration.derived.kubernetes import FOLDER
+from registration.names import CONTAINERS, KUBERNETES, LOCAL
 from registration.parties import __main__ as commands
 from registration.parties.add import add_agent, add_tool
 from registration.parties.project import PartyError, Project
 from registration.run_lock import exclusive_run
 from tests.support.system import ROOT
+from zerotrust.authority.files.snapshot_files import load_registry
 
 FOLDERS = "agents", "policies", "orchestrator", "registration", "start", "tools"
 
@@ -39,8 +44,8 @@ def new_tool(root: Path, name: str) -> Project:
     return project
 
 
-@pytest.mark.parametrize("file", ["registry.yaml", "docker-compose.yml", "start/local.yaml"])
-def test_what_was_there_stays_there_with_its_comments(project: Path, file: str) -> None:
+def test_what_was_there_stays_there_with_its_comments(project: Path) -> None:
+    file = "registry.yaml"
     before = (project / file).read_text().splitlines()
     new_tool(project, "ledger").write()
     new_agent(project, "clerk", "ledger").write()
@@ -112,7 +117,7 @@ def test_nothing_is_written_while_the_system_runs(
     assert after == before
 
 
-@pytest.mark.parametrize("name", ["agents", "start/local.yaml", "agents/auditor"])
+@pytest.mark.parametrize("name", ["agents", "registry.yaml", "agents/auditor"])
 def test_nothing_is_written_through_a_link(project: Path, tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "it"
     if (project / name).exists():
@@ -170,9 +175,18 @@ def test_make_runs_nothing_of_a_variable_of_its_own(tmp_path: Path, variable: st
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_journal_of_a_new_party_is_there_for_all_who_read_journals(project: Path) -> None:
+def test_a_new_agent_gets_a_container_an_address_and_a_network_that_its_caller_joins(project: Path) -> None:
     new_agent(project, "auditor").write()
-    services = yaml.safe_load((project / "docker-compose.yml").read_text())["services"]
+    derived = differing(load_registry(project / "registry.yaml"), project)
+    compose, local = (yaml.safe_load(derived[path]) for path in (FILE, LOCAL))
+    services = compose["services"]
 
+    assert derived.keys() >= {FILE, LOCAL, CONTAINERS, KUBERNETES, f"{FOLDER}/parties.yaml"}
+    assert local["parties"]["agent/auditor"] == {"host": "127.0.0.1", "port": 8110}
+    assert services["auditor"]["networks"].keys() == {"authorities", "to-auditor", "to-documents", "to-inference"}
+    joined = {name for name, service in services.items() if "to-auditor" in service.get("networks", [])}
+    assert joined == {"auditor", "orchestrator"}
+    assert compose["networks"]["to-auditor"] == {"internal": True}
+    assert "auditor" in compose["volumes"]
     for name in "walkthrough", "zt":
         assert "auditor:/journals/agent-auditor:ro" in services[name]["volumes"]

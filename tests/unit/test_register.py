@@ -61,7 +61,7 @@ def test_what_does_not_fit_is_neither_checked_nor_registered(project: Path) -> N
     for said in write(project), check(project):
         assert 'policies/schema.cedarschema: no action "tool.write"' in str(said)
         assert str(said).endswith("Nothing is approved. The place of each: docs/how-to/change-a-rule.md.")
-    change(project, "port: 8103", "port: 8102", "start/local.yaml")
+    change(project, "port: 8103", "port: 8102", "registry.yaml")
     assert str(check(project)).endswith("Nothing is approved. The place of each: docs/how-to/add-an-agent.md.")
     assert (project / "registry.lock").read_text() == before
 

@@ -19,7 +19,7 @@ from zerotrust.registry.snapshot import MAX_POLICY, RegistrySnapshot
 from zerotrust.registry.topics import LatestDocument
 from zerotrust.spiffe.statement import InvalidStatement
 
-DEPLOYMENT = ROOT / "start" / "local.yaml"
+DEPLOYMENT = ROOT / "start" / "generated" / "local.yaml"
 PIN = "ab" * 32
 KNOWN = RegistrySnapshot(
     registry=registry(),

@@ -22,6 +22,7 @@ machine (RFC 8252 section 7.3)."""
 ISSUER = r"^https://[^\s/?#@]+(/[^\s?#]*)?$"
 """The name of an issuer: an https address without a query and a fragment (RFC 8414 section 2)."""
 Folder = Annotated[str, Field(pattern=r"^[a-z]+(/[a-z]+)*$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """SHA-256, in hex."""
 
@@ -80,6 +81,8 @@ class Party(Entry):
     """The scopes that it may ask for.  Those that callers need at this party itself are not among them."""
     max_ttl: Annotated[int, Field(ge=1, le=LONGEST_LIFE)] | None = None
     """The longest lifetime of a token that is issued to it, in seconds; not longer than that of its caller."""
+    port: Port | None = None
+    """The port at which it listens where all parties run on one machine.  In containers and on Kubernetes it is 443."""
     code: list[Folder] = []
     """Folders that it is measured by and runs from.  A process gets the identity of the party whose code it runs."""
     without: list[Folder] = []
@@ -97,6 +100,8 @@ class Outside(Entry):
     """The one party that connects to it."""
     takes_tokens: bool = False
     """Whether tokens are issued for it.  Its client ID, and so its audience, is its name."""
+    port: Port | None = None
+    """The port at which it listens, wherever it runs."""
     spki_sha256: Pin | None = None
     """Its key: the SHA-256, in hex, of the `SubjectPublicKeyInfo` of its certificate (RFC 7469 section 2.4).  Without
     it here, the key has to be enrolled at the registry (`snapshot_files.py`)."""

@@ -42,7 +42,7 @@ APP, KEYS, PUBLIC, KEYCLOAK = Path("/app"), Path("/keys"), Path("/public"), Path
 PIN = APP / "base.json"
 PACKAGES = {"inference": APP / "inference.packages.json", "authority/registry": APP / "registry.packages.json"}
 """The pin of what a party has in `/app/packages`, by the party's name."""
-DEPLOYMENT, OF_KUBERNETES = "start/containers.yaml", "start/kubernetes.yaml"
+DEPLOYMENT, OF_KUBERNETES = "start/generated/containers.yaml", "start/generated/kubernetes.yaml"
 POLICIES, ROOT = "policies", Path(__file__).parents[3]
 OF_REGISTRY = REGISTRY, LOCK, DEPLOYMENT, OF_KUBERNETES
 OF_OPERATING = REGISTRY, DEPLOYMENT, OF_KUBERNETES

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SOCKET = Path("/run/identity/api.sock")
-OF_REGISTRY = {"ZT_FILES": "/app", "ZT_DEPLOYMENT": "/app/start/containers.yaml"}
+OF_REGISTRY = {"ZT_FILES": "/app", "ZT_DEPLOYMENT": "/app/start/generated/containers.yaml"}
 OF_POLICY = {"ZT_POLICIES": "/app/policies"}
 """The places from which these two parties read what they publish: only their images, where it is measured."""
 

@@ -34,7 +34,7 @@ from zerotrust.authority.files.snapshot_files import load_registry
 from zerotrust.spiffe.workload import Workload
 
 SOCKET = Path("/run/verifier/verifier.sock")
-DEPLOYMENT, IDENTITY = "/app/start/kubernetes.yaml", b" /run/identity "
+DEPLOYMENT, IDENTITY = "/app/start/generated/kubernetes.yaml", b" /run/identity "
 """Where parties run; and how the table of mounts has the socket of SPIRE's agent, which only they and people have."""
 SECONDS_FOR_A_QUESTION = 1
 """Seconds until the agent, which has connected, has handed over the pidfd."""

@@ -27,7 +27,7 @@ def orchestrator_app(issuer: str, keys: jwt.PyJWKSet, agents: Mapping[str, str])
         check(authorization, issuer, keys)
         text = ""
         async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
-            for step in make_plan(task.request, department=""):
+            for step in make_plan(task.request, "", dict.fromkeys(agents, ())):
                 # The token goes on as it came: the agents need one too.
                 answer = await http.post(
                     f"{agents[step.agent]}/run",

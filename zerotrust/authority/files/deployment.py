@@ -1,6 +1,8 @@
-"""Reads the deployment, `start/local.yaml`: where parties run.  It is not trusted: a server proves its identity.
+"""Reads an address file, such as `start/generated/local.yaml`: where parties run.
 
-An invalid file is refused with file, key and reason.
+The file is not trusted: a server proves its identity.
+
+An invalid one is refused with file, key and reason.
 """
 
 from pathlib import Path
@@ -9,14 +11,14 @@ from typing import Annotated
 from pydantic import Field
 
 from zerotrust.authority.files.reading import RegistryError, read_content, validate
-from zerotrust.registry.model import Entry, Name, Registry
+from zerotrust.registry.model import Entry, Name, Port, Registry
 
 
 class Place(Entry):
     """Where a party listens."""
 
     host: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
-    port: Annotated[int, Field(ge=1, le=65535)]
+    port: Port
 
     @property
     def origin(self) -> str:
@@ -32,31 +34,15 @@ class Deployment(Entry):
     """The origin of each outside server."""
 
 
+def listening(registry: Registry) -> list[str]:
+    """Return the parties that listen: those with a certificate that run for as long as the system does."""
+    return [name for name, party in registry.parties.items() if party.id == "spiffe" and not party.operates]
+
+
 def load_deployment(path: Path, registry: Registry) -> Deployment:
     """Return where a registry's parties run.  Raises `RegistryError` naming the file, the key and the reason."""
     found = validate(Deployment, read_content(path), path)
-    if problems := [*_name_problems(found, registry), *_place_problems(found)]:
-        raise RegistryError("\n".join(f"{path}: {problem}" for problem in problems))
+    differing = {*listening(registry)} ^ found.parties.keys() | registry.outside.keys() ^ found.outside.keys()
+    if differing:
+        raise RegistryError(f"{path}: differs from the registry in {', '.join(sorted(differing))}: run `make register`")
     return found
-
-
-def _name_problems(found: Deployment, registry: Registry) -> list[str]:
-    listening = {name for name, party in registry.parties.items() if party.id == "spiffe" and not party.operates}
-    return [
-        f"parties.{name}: {'missing' if name in listening else 'not a party of the registry that listens'}"
-        for name in sorted(listening ^ found.parties.keys())
-    ] + [
-        f"outside.{name}: {'missing' if name in registry.outside else 'not in the registry'}"
-        for name in sorted(registry.outside.keys() ^ found.outside.keys())
-    ]
-
-
-def _place_problems(found: Deployment) -> list[str]:
-    seen: dict[str, str] = {}
-    places = {f"parties.{name}": place.origin for name, place in found.parties.items()}
-    places |= {f"outside.{name}": origin for name, origin in found.outside.items()}
-    return [
-        f"{key}: {origin} is already used by {other}"
-        for key, origin in places.items()
-        if (other := seen.setdefault(origin, key)) != key
-    ]

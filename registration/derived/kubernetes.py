@@ -4,11 +4,10 @@
 """
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
-import yaml
-
+from registration.derived.manifest import as_yaml
+from registration.names import KUBERNETES
 from zerotrust.registry.model import Registry
 from zerotrust.spiffe.svid import LONGEST_JWT_SVID, LONGEST_X509_SVID
 
@@ -21,8 +20,6 @@ PROTOCOLS = {"agent": "a2a", "tool": "mcp"}
 """The protocol of a party in rossoctl's labels, by the first word of its name."""
 PUT_BACK = 10
 """Seconds by which SPIRE puts notBefore before the time of issue; our own limit leaves room for 5."""
-SHORT = 110
-HEADER = "# Written by `make register` from registry.yaml: change that.\n"
 
 Object = dict[str, Any]
 
@@ -34,16 +31,7 @@ def files(registry: Registry) -> dict[str, str]:
         "network.yaml": [*_network(registry)],
         "identities.yaml": [_identity(registry, name) for name in _named_by_spiffe(registry)],
     }
-    return {f"{FOLDER}/{name}": HEADER + _text(objects) for name, objects in contents.items()}
-
-
-def differing(registry: Registry, root: Path) -> dict[str, str]:
-    """Return those manifests of a project that are missing or not as derived, by path, as they should be."""
-    return {
-        path: text
-        for path, text in files(registry).items()
-        if not (root / path).exists() or (root / path).read_text() != text
-    }
+    return {f"{FOLDER}/{name}": as_yaml(objects) for name, objects in contents.items()}
 
 
 def label(name: str) -> str:
@@ -93,7 +81,7 @@ def _party(registry: Registry, name: str) -> Iterator[Object]:
         return
     settings = {}
     if name == own.registry:
-        settings = {"ZT_FILES": "/app", "ZT_DEPLOYMENT": "/app/start/kubernetes.yaml"}
+        settings = {"ZT_FILES": "/app", "ZT_DEPLOYMENT": f"/app/{KUBERNETES}"}
     if name == own.policy:
         settings = {"ZT_POLICIES": "/app/policies"}
     container: Object = {"name": "party", "image": images(registry)[name]}
@@ -189,20 +177,3 @@ def _identity(registry: Registry, name: str) -> Object:
     }
     metadata = {"name": label(name)}
     return {"apiVersion": "spire.spiffe.io/v1alpha1", "kind": "ClusterSPIFFEID", "metadata": metadata, "spec": spec}
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes what fits on a line on one, and nothing as an alias, so that each object is read by itself."""
-
-    def ignore_aliases(self, _data: object) -> bool:
-        return True
-
-    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> yaml.SequenceNode:  # noqa: FBT001 - its own
-        return super().represent_sequence(tag, sequence, flow_style or len(str(sequence)) < SHORT)
-
-    def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> yaml.MappingNode:  # noqa: FBT001 - its own
-        return super().represent_mapping(tag, mapping, flow_style or len(str(mapping)) < SHORT)
-
-
-def _text(objects: Iterable[Object]) -> str:
-    return yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False, width=120)
