@@ -75,7 +75,7 @@ class Revocations:
         if part == 1:
             self._coming, self._next_part = RevocationList(), (number, 1, parts)
         if (number, part, parts) != self._next_part:  # control: state-parts-in-order
-            raise Gap(f"part {part} of {parts} of state {number}, and not {self._next_part}")
+            raise Gap(f"part {part} of {parts} of state {number} is out of order")
         self._next_part = number, part + 1, parts
         now = self._clock()
         for subject, cause in revoked.items():  # the registry knows the times, and leaves out expired revocations

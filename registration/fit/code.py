@@ -28,12 +28,12 @@ def _problems(registry: Registry, name: str, callee: str, scopes: list[str]) -> 
         yield f"it calls {callee!r}, which is not registered: add it under `parties` in {REGISTRY}"
         return
     if callee not in party.may_call:
-        yield f"it calls {callee!r}, and may not: add that to parties.{name}.may_call in {REGISTRY}"
+        yield f"it calls {callee!r}, which it may not call: add it to parties.{name}.may_call in {REGISTRY}"
     for scope in scopes:
         if scope not in registry.scopes:
             yield f"it asks for {scope!r}, which is not a scope: add it under `scopes` in {REGISTRY}"
         elif scope not in party.delegates:
-            yield f"it asks for {scope!r}, and may not: add that to parties.{name}.delegates in {REGISTRY}"
+            yield f"it asks for {scope!r}, which it may not delegate: add it to parties.{name}.delegates in {REGISTRY}"
 
 
 def _calls(tree: ast.Module) -> Iterator[tuple[int, str, list[str]]]:

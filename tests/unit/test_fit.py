@@ -183,4 +183,4 @@ def test_a_callee_that_has_a_name_in_the_code_is_found(project: Path) -> None:
     )
 
     [problem] = code_problems(project, registered())
-    assert problem.startswith("orchestrator/main.py:2: it calls 'tool/documents', and may not")
+    assert problem.startswith("orchestrator/main.py:2: it calls 'tool/documents', which it may not call")

@@ -79,7 +79,7 @@ def heads_of(entry: bytes) -> Heads:
     except (LookupError, TypeError, AttributeError) as error:
         raise ValueError("not the heads of journals") from error
     if any(not _SERVICE.fullmatch(service) for service in heads.journals):
-        raise ValueError("the head of a journal of no service")
+        raise ValueError("heads name a journal without a service")
     if type(heads.time) is not int or heads.time < 0 or heads_leaf(heads) != entry:
         raise ValueError("heads of journals in another form than the ledger's")
     return heads
