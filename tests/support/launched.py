@@ -125,7 +125,7 @@ def project() -> Iterator[Path]:
         deployment = yaml.safe_load((PROJECT / "start/generated/local.yaml").read_text())
         with socket.create_server(("127.0.0.1", 0)) as free:
             deployment["parties"][ATTESTATION_PARTY]["port"] = free.getsockname()[1]
-        (root / "start").mkdir()
+        (root / "start/generated").mkdir(parents=True)
         (root / "start/generated/local.yaml").write_text(yaml.safe_dump(deployment))
         yield place
 

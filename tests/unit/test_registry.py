@@ -122,7 +122,6 @@ HERE: dict[str, tuple[str, Any, str]] = {
     "a sign-in that ends nowhere": (ZT + "redirect_uris", GONE, FOR_CHAINS),
     "a sign-in with who starts no chain": (READER + "redirect_uris", [CONSOLE], FOR_CHAINS),
     "codes for a party with a certificate": (READER + "device_grant", True, "only for a program of a person"),
-    "where it runs": (READER + "port", 8102, "Extra inputs are not permitted"),
 }
 
 # The same, where the key that is named is another one, or a part of this one.
