@@ -70,7 +70,7 @@ async def take_the_readers_place(system: System, real: Real, svid: Svid | None) 
     alice, impatient = await real.sign_in("alice"), replace(real, patience=0)
     async with (
         listening(context) as (port, received),
-        moving(system, f"port: {system.port('agent/reader')} ", f"port: {port} ") as olga,
+        moving(system, "agent/reader", port) as olga,
     ):
         await reload(olga)
         while not received.connections:

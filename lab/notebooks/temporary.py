@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import yaml
+
 from demo.revocation import PLANTED, sign_in_olga, wait_until_restored
 from lab.before.system import Answer
 from lab.notebooks.copies import PLACES, folder_of, restore
@@ -42,17 +44,13 @@ async def added_file(system: System) -> AsyncIterator[RegistryClient]:
 
 
 @asynccontextmanager
-async def moving(system: System, old: str, new: str) -> AsyncIterator[RegistryClient]:
-    """Replace a text in the copy of where parties run (`copies.py`) for a block; `reload` makes it count.
-
-    Raises `ValueError` if the copy does not have the text.
-    """
-    text = (copy := folder_of(system) / PLACES).read_text()
-    if old not in text:
-        raise ValueError(f"{PLACES} does not have the text that is to be replaced")
+async def moving(system: System, party: str, port: int) -> AsyncIterator[RegistryClient]:
+    """Let a party run at another port for a block, in the copy of the address file (`copies.py`); `reload` applies it."""
+    places = yaml.safe_load((copy := folder_of(system) / PLACES).read_text())
+    places["parties"][party]["port"] = port
     try:
         async with operating(system) as olga:
-            copy.write_text(text.replace(old, new))
+            copy.write_text(yaml.safe_dump(places))
             yield olga
     finally:
         restore(folder_of(system))
