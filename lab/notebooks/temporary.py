@@ -45,7 +45,7 @@ async def added_file(system: System) -> AsyncIterator[RegistryClient]:
 
 @asynccontextmanager
 async def moving(system: System, party: str, port: int) -> AsyncIterator[RegistryClient]:
-    """Let a party run at another port for a block, in the copy of the address file (`copies.py`); `reload` applies it."""
+    """Let a party run at another port for a block, by the copy of the address file (`copies.py`) and `reload`."""
     places = yaml.safe_load((copy := folder_of(system) / PLACES).read_text())
     places["parties"][party]["port"] = port
     try:
