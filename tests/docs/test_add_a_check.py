@@ -28,4 +28,4 @@ def test_a_check_is_three_files_and_one_approval(tmp_path: Path) -> None:
     pages = [f"docs/reference/{name}.md" for name in ("attacks", "gate", "reasons")]
     assert sorted([*pages, "registry.lock", *(name for name, _ in EDITS)]) == run("git diff --name-only").split()
     assert [page for page in pages if not re.search("fresh|token_too_old", (copy / page).read_text())] == []
-    run("start/run pytest -q -p no:cacheprovider tests/docs/test_reasons.py tests/docs/test_reference.py")
+    run("start/run pytest -q -p no:cacheprovider tests/docs/test_reasons.py")
