@@ -30,7 +30,7 @@ await own.type("sed -n '/^  agent.reader:/,/^$/p' registry.yaml")
 # - `may_call`: whom the reader may call. Keycloak gives it tokens for these parties, and for no others.
 # - `delegates`: the scopes that it may ask for. A scope is one permission.
 # - `max_ttl`: a token that is issued to it lives so many seconds at most.
-# - `code`: the folders with its code. Nothing else runs under its name.
+# - `code`: the folder with its code. That and what it imports runs under its name, and nothing else.
 #
 # ## An agent that nobody registered
 #

@@ -9,8 +9,7 @@ from typing import Any, cast
 import orjson
 from mcp.server.mcpserver import MCPServer
 
-from authorities.attestation.verifier.measure import digest_of
-from registration.approval import approved_files
+from registration.approval import approve_all
 from registration.fit import problems
 from registration.names import POLICIES
 from zerotrust.adapters.agent_card import agent_card, as_json, card_digest
@@ -23,16 +22,15 @@ from zerotrust.registry.model import Approved, Registry
 HOW = "Nothing is approved. The place of each: docs/how-to/{}.md."
 
 
-def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Mapping[str, str]]) -> Lock:
+def derive(registry: Registry, code: Lock, tools: Mapping[str, Mapping[str, str]]) -> Lock:
     """Return the lock of this registry.  Pure.
 
-    `files`: all files of all parties' code, path to SHA-256; `tools`: each tool server's tools, name to digest.
+    `code`: the approval of each party's code; `tools`: each tool server's tools, name to digest.
     """
-    everything = Lock(files=dict(files), parties={})
     parties = {}
-    for name, party in registry.parties.items():
+    for name in registry.parties:
         parties[name] = Approved(
-            code=digest_of(everything.files_of(party.code, party.without)) if party.code else None,
+            code=code.parties.get(name, Approved()).code,
             card=_card_digest(registry, name) if "agent.invoke" in registry.scopes_at(name) else None,
             tools=dict(tools.get(name, {})),
         )
@@ -41,7 +39,7 @@ def derive(registry: Registry, files: Mapping[str, str], tools: Mapping[str, Map
         for name, party in registry.parties.items()
         if party.may_call or party.delegates
     }
-    return Lock(files=everything.files, parties=parties, registry=entries(registry), rights=rights)
+    return code.model_copy(update={"parties": parties, "registry": entries(registry), "rights": rights})
 
 
 def _card_digest(registry: Registry, name: str) -> str:
@@ -74,15 +72,15 @@ def load_current(root: Path) -> tuple[Registry, Lock]:
     read.
     """
     registry = load_registry(root / REGISTRY)
-    files = approved_files(registry, root)
+    code = approve_all(registry, root)
     if wrong := problems(root, registry):
         page = "change-a-rule" if all(line.startswith(POLICIES) for line in wrong) else "add-an-agent"
         raise RegistryError("\n".join([*wrong, HOW.format(page)]))
     tools = {
-        name: asyncio.run(tool_digests(registry.parties[name].code[0].replace("/", ".") + ".main"))
+        name: asyncio.run(tool_digests(f"{registry.measured[name]}.main".replace("/", ".")))
         for name in tool_servers(registry)
     }
-    return registry, derive(registry, files, tools)
+    return registry, derive(registry, code, tools)
 
 
 def as_text(lock: Lock) -> str:

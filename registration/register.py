@@ -4,7 +4,7 @@ To run `make register` and commit its output is to approve it; `make check` only
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from authorities.attestation.verifier.measure import MeasureError
@@ -94,24 +94,23 @@ def approval_lines(registry: Registry, approved: Lock, found: Lock) -> list[str]
     lines = []
     for name in sorted(approved.parties.keys() | found.parties.keys()):
         gone, there = approved.parties.get(name, Approved()), found.parties.get(name, Approved())
-        party = registry.parties.get(name)
-        own = party.code[:1] if party else []
+        own = [registry.measured[name]] if name in registry.measured else []
         sign, now = entries.get(f"parties.{name}"), found.rights.get(name, Rights())
-        runs = party and f"runs {', '.join(party.code)} without {', '.join(party.without) or 'nothing'}"
+        runs = [f"runs {folder}, and what it imports" for folder in own]
         details = [
-            *([runs] if runs and sign and gone.code != there.code else []),
+            *(runs if sign and gone.code != there.code else []),
             *_rights(approved.rights.get(name, Rights()), now),
             *(f"{files[path]} code {path}" for path in files_within(files, own)),
+            *_imports(approved.runs.get(name, []), found.runs.get(name, []), own),
             *(f"{_sign(tool, gone.tools, there.tools)} tool {tool}" for tool in changes(gone.tools, there.tools)),
             *(["~ agent card"] if gone.card and there.card and gone.card != there.card else []),
         ]
         if details or sign:
             lines += [f"{sign or '~'} party {name}", *(f"    {line}" for line in details)]
-    own_code = [folder for party in registry.parties.values() for folder in party.code[:1]]
     lines += [
         f"{sign} {'code' if sign == '-' else 'shared code'} {path}"
         for path, sign in files.items()
-        if path not in files_within(files, own_code)
+        if path not in files_within(files, registry.measured.values())
     ]
     for key, sign in entries.items():
         section, _, name = key.partition(".")
@@ -128,6 +127,14 @@ def _rights(before: Rights, now: Rights) -> Iterable[str]:
         for sign, names in ("+", {*new} - {*old}), ("-", {*old} - {*new}):
             if names:
                 yield f"{sign} {what} {', '.join(sorted(names))}"
+
+
+def _imports(before: Collection[str], now: Collection[str], own: list[str]) -> Iterable[str]:
+    """Yield the files outside its folder that a known party newly runs, or no longer."""
+    inside = tuple(f"{folder}/" for folder in own)
+    for path in sorted({*before} ^ {*now}) if before and now else ():
+        if not path.startswith(inside):
+            yield f"{_sign(path, before, now)} imports {path}"
 
 
 def _sign(name: str, before: Iterable[str], now: Iterable[str]) -> str:

@@ -97,7 +97,7 @@ async def running(  # noqa: PLR0913 - options of a lab or a test, each by name
     say: Say,
     insiders: tuple[str, ...] = (),
     parties: Parties = party_launches,
-    unregistered: Mapping[str, tuple[str, ...]] = {},
+    unregistered: Mapping[str, str] = {},
     scripts: tuple[Path, ...] = SCRIPTS,
     attestation: type[Authority] = Authority,
     provider: Provider | None = None,

@@ -8,8 +8,8 @@ from registration.names import POLICIES
 from start.system import DEPLOYMENT, ROOT, System
 from zerotrust.registry.model import Registry
 
-INSIDER = ("lab/compromised_workload", "zerotrust")
-"""The code of the compromised workload; see `lab/compromised_workload/main.py`."""
+INSIDER = "lab/compromised_workload"
+"""The folder of the compromised workload; see `main.py` there."""
 
 Parties = Callable[[System], Mapping[str, Launch]]
 """Returns the launches, by the address that each will listen on."""
@@ -52,5 +52,4 @@ def launch_of(registry: Registry, name: str, env: Mapping[str, str]) -> Launch:
     """Return the launch of a party that runs measured code, as in the registry.  Raises `LaunchError` for another."""
     if name not in registry.launched:
         raise LaunchError(f"{name}: not a party of the registry that is launched")
-    code, without = registry.parties[name].code, registry.parties[name].without
-    return Launch(party_id=registry.id(name), name=name, code=tuple(code), without=tuple(without), env=env)
+    return Launch(party_id=registry.id(name), name=name, code=registry.measured[name], env=env)

@@ -34,11 +34,11 @@ def registry_of(name: str, scopes: Iterable[str], *, calls: Mapping[str, Iterabl
     `calls`: the parties that it calls, and the scopes that each serves.  Raises `ValueError`.
     """
     parties: dict[str, dict[str, Any]] = {
-        party: {"id": "spiffe", "keycloak": "confidential", "code": ["party"]}
+        party: {"id": "spiffe", "keycloak": "confidential", "code": "party"}
         for party in ("registry", "policy", name, *calls)
     }
     parties["attestation"] = {"id": "spiffe", "keycloak": "none"}
-    parties["audit"] = {"id": "spiffe", "keycloak": "none", "code": ["audit"]}
+    parties["audit"] = {"id": "spiffe", "keycloak": "none", "code": "audit"}
     onward = [scope for served in calls.values() for scope in served]
     if calls:
         parties[name] |= {"may_call": [*calls], "delegates": onward, "max_ttl": TTL}

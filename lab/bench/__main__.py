@@ -21,19 +21,18 @@ from rich.text import Text
 
 from authorities.attestation.local.launch import Launch
 from lab.bench.client import CLIENTS, COLD, TASK, TASKS, VARIANTS, WARM, Measured
-from lab.bench.party.main import PORTS, shift
+from lab.bench.party.main import MAINS, PORTS, shift
 from registration.run_lock import RunError
 from start.before_start import check_port
 from start.everything import running
 from start.launches import party_launches, settings
 from start.program import FOLDER, console, run_until_stopped, say, show
 from start.system import EVERYTHING, ROOT, System
-from zerotrust.authority.files.snapshot_files import build_snapshot, load_registry
-from zerotrust.registry.model import Registry
+from zerotrust.authority.files.snapshot_files import build_snapshot
 from zerotrust.registry.snapshot import RegistrySnapshot
 
-PARTIES = ("orchestrator", "agent/reader", "tool/documents", "inference")
-"""The parties that take part in the task."""
+CODE = "lab/bench/party"
+"""The folder that each launch of the unguarded sets runs."""
 BASE = "no security"
 OTHERS = 0.1
 """The share of the cores above which other programs make the numbers worthless."""
@@ -47,25 +46,18 @@ Rounds = dict[str, list[Measured]]
 """By variant."""
 
 
-def launch_folders(registry: Registry) -> dict[str, tuple[str, ...]]:
-    """Return the folders that each launch of the unguarded sets runs: the party's and the benchmark's."""
-    own = "lab/bench/party", "testkit", "zt"
-    return {f"{name}/{party}": (*own, *registry.parties[party].code) for name in PORTS for party in PARTIES}
-
-
 def launches(system: System) -> dict[str, Launch]:
     """Return the launches of the system and of the unguarded sets, by address."""
-    found, folders = party_launches(system), launch_folders(system.registry)
+    found = party_launches(system)
     for name in PORTS:
         shutil.rmtree(data := system.folder / name, ignore_errors=True)
         data.mkdir()
-        for party in PARTIES:
+        for party in MAINS:
             url = snapshot_of(system, name).places[party]
             check_port(port := httpx.URL(url).port or 0, f"{name}/{party}")
             own = {"ZT_DATA": str(data / party.replace("/", "-")), "ZT_PORT": str(port)}
             env = settings(system, party) | own | {"ZT_BENCH_SET": name, "ZT_BENCH_PARTY": party}
-            launch = f"{name}/{party}"
-            found[url] = Launch(party_id=system.registry.id(party), name=launch, code=folders[launch], env=env)
+            found[url] = Launch(party_id=system.registry.id(party), name=f"{name}/{party}", code=CODE, env=env)
     return found
 
 
@@ -170,7 +162,7 @@ def main(rounds: Annotated[int, typer.Option(min=1, help="rounds; every variant 
     """Measure, print, and write `run/bench.json`."""
 
     async def work() -> int:
-        unregistered = launch_folders(load_registry(ROOT / "registry.yaml"))
+        unregistered = {f"{name}/{party}": CODE for name in PORTS for party in MAINS}
         async with running(FOLDER / "bench", say=say, parties=launches, unregistered=unregistered) as system:
             measured = await measure(system, rounds)
             say("Everything ends")

@@ -15,14 +15,14 @@ from zerotrust.authority.files.lock import Lock
 from zerotrust.registry.model import Registry
 
 COMPROMISED = ("orchestrator", "agent/reader", "agent/writer")
-CODE = ("lab/compromised_workload", "zerotrust")
+CODE = "lab/compromised_workload"
 
 
 def intruders(registry: Registry, lock: Lock) -> list[Image]:
     """Return the image of the intruder inside each compromised party: the same code, and a file with that name."""
-    code = approve(lock, APP, "intruder", CODE).files_of(CODE)
+    code = approve(lock, APP, "intruder", CODE).files_of("intruder")
     return [
-        image(registry, party, CODE[0], code, {"/app/inside": hashlib.sha256(party.encode()).hexdigest()})
+        image(registry, party, CODE, code, {"/app/inside": hashlib.sha256(party.encode()).hexdigest()})
         for party in COMPROMISED
     ]
 

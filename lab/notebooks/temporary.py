@@ -117,5 +117,5 @@ async def wait_for_log(system: System, event: str, party: str, *, since: int) ->
 def processes(system: System) -> dict[str, tuple[int, str]]:
     """Return the process of each party, by its number and the time at which it began."""
     launched = [line for line in attestations_log(system) if line["event"] == "launched"]
-    own = {line["party"]: line["pid"] for line in launched if line["folders"][0] != "lab/compromised_workload"}
+    own = {line["party"]: line["pid"] for line in launched if line["folder"] != "lab/compromised_workload"}
     return {party: (pid, stat_of(pid)[19]) for party, pid in own.items()}  # proc_pid_stat(5), field 22

@@ -31,8 +31,7 @@ def with_packages(registry: Registry, root: Path) -> set[str]:
 def text(registry: Registry, template: str, packaged: Collection[str]) -> str:
     """Return `docker-compose.yml`.  Pure.
 
-    `template`: `start/compose.yaml`.  The lines of all services replace its comments `# parties: ...`, and the folders
-    of that party's code replace `PARTY: name`.
+    `template`: `start/compose.yaml`.  The lines of all services replace its comments `# parties: ...`.
     """
     services = registry.services
     parts = {
@@ -41,8 +40,7 @@ def text(registry: Registry, template: str, packaged: Collection[str]) -> str:
         "volumes": "".join(f"  {service(name)}: {{}}\n" for name in services),
         "journals": "".join(f"      - {service(name)}:/journals/{label(name)}:ro\n" for name in services),
     }
-    filled = re.sub(r"^ *# parties: (\w+)\n", lambda found: parts[found[1]], template, flags=re.MULTILINE)
-    return HEADER + re.sub(r"\bPARTY: ([a-z/]+)", lambda found: _code(registry, found[1]), filled)
+    return HEADER + re.sub(r"^ *# parties: (\w+)\n", lambda found: parts[found[1]], template, flags=re.MULTILINE)
 
 
 def names_in_use(root: Path) -> dict[str, str]:
@@ -55,11 +53,6 @@ def names_in_use(root: Path) -> dict[str, str]:
         for file, content in reversed(contents)
         for name in content.get(kind) or {}
     }
-
-
-def _code(registry: Registry, name: str) -> str:
-    party = registry.parties[name]
-    return f"CODE: {party.code[0]}, WITHOUT: {' '.join(party.without)}"
 
 
 def _network(name: str) -> str:
@@ -79,7 +72,7 @@ def _inside(registry: Registry) -> list[str]:
 
 def _service(registry: Registry, name: str, packaged: Collection[str]) -> str:
     own, host = service(name), registry.dns_name(name)
-    target, code = own if name in packaged else "party", _code(registry, name)
+    target = own if name in packaged else "party"
     inside = _inside(registry)
     joined: dict[str, Any] = {"authorities": {}}
     joined[_network(name) if name in inside else "edge"] = {"aliases": [host]}
@@ -88,7 +81,7 @@ def _service(registry: Registry, name: str, packaged: Collection[str]) -> str:
         [
             f"  {own}:",
             "    <<: *party",
-            f"    build: {{ <<: *build, target: {target}, args: {{ <<: *bases, {code} }} }}",
+            f"    build: {{ <<: *build, target: {target}, args: {{ <<: *bases, CODE: {registry.measured[name]} }} }}",
             f"    image: ${{COMPOSE_PROJECT_NAME:-zero-trust-agents}}/{own}",
             f"    environment: {{ <<: *party-settings, ZT_HOST: {host} }}",
             f'    volumes: ["identity:/run/identity:ro", "{own}:/data"]',

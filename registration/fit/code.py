@@ -66,8 +66,7 @@ def code_problems(root: Path, registry: Registry) -> list[str]:
     A party or scope that the code computes is refused when it is called.  Raises `MeasureError`.
     """
     found = []
-    for name in registry.measured:
-        folder = registry.parties[name].code[0]
+    for name, folder in registry.measured.items():
         for file in sorted((root / folder).rglob("*.py")):
             path = str(file.relative_to(root))
             try:

@@ -16,17 +16,6 @@ OF_YAML = frozenset({"true", "false", "yes", "no", "on", "off", "null"})
 """Words that programs which read YAML 1.1 take for values; `y` and `n` are shorter than a name."""
 MODEL = "inference.run, llama.chat"
 """The scopes that an agent needs to use the model."""
-WITHOUT = {
-    "agent": ["zerotrust/authority", "zerotrust/orchestrator", "zerotrust/standalone", "zerotrust/tool"],
-    "tool": [
-        "zerotrust/adapters",
-        "zerotrust/agent",
-        "zerotrust/authority",
-        "zerotrust/orchestrator",
-        "zerotrust/standalone",
-    ],
-}
-"""The folders of the library that a party of this kind does not get."""
 FIRST_PORT, LAST_PORT = 8101, 8199
 
 
@@ -118,7 +107,7 @@ def add_party(project: Project, party: str, rights: str) -> None:
     """Add a party, at the first free port.  `rights`: lines of its entry.  Raises `PartyError`."""
     taken = {other.port for other in project.registry.parties.values()}
     port = next(number for number in range(FIRST_PORT, LAST_PORT + 1) if number not in taken)
-    code = f"    code: [{folder_of(party)}, zerotrust]\n    without: [{', '.join(WITHOUT[party.partition('/')[0]])}]\n"
+    code = f"    code: {folder_of(party)}\n"
     entry = f"  {party}:\n    id: spiffe\n    keycloak: confidential\n    port: {port}\n{rights}{code}\n"
     before = re.escape(project.registry.authorities.registry)
     project.edit(REGISTRY, rf"^(?=  {before}:$)", entry, f"+ party {party}, at port {port}")

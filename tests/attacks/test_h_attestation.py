@@ -50,7 +50,7 @@ async def test_code_that_is_not_what_was_approved(target: Machine) -> Tries:
 
     def launch(party: str) -> Launch:
         path = target.place / f"{party.replace('/', '-')}.sock"
-        return Launch(party_id=spiffe_id(party), name=party, code=("agents/reader",), env={"ZT_PROBE": str(path)})
+        return Launch(party_id=spiffe_id(party), name=party, code="agents/reader", env={"ZT_PROBE": str(path)})
 
     for name in ("helper.py", "planted.py", "helper.pyc"):
         (target.code / name).write_text("value = 'another'\n")
@@ -58,8 +58,8 @@ async def test_code_that_is_not_what_was_approved(target: Machine) -> Tries:
         yield tried.stopped_by("code-as-locked")
         (target.code / name).unlink()
         helper.write_text(genuine)
-    tried = await target.launched(launch("agent/nobody"), "for others, not for this name")
-    yield tried.stopped_by("code-approved-for-party")
+    tried = await target.launched(launch("agent/nobody"), "agents/reader/helper.py")
+    yield tried.stopped_by("code-as-locked")
 
     probe = await target.probe()
     assert (await probe.run(FETCH)).count(".") == 2
@@ -69,6 +69,11 @@ async def test_code_that_is_not_what_was_approved(target: Machine) -> Tries:
         tried = await target.answered(probe, FETCH, f"changed: agents/reader/{name}")
         yield tried.stopped_by("code-unchanged-since-launch")
         (target.code / name).unlink() if before is None else (target.code / name).write_text(before)
+    shared = target.code.parents[1] / "library/shared.py"
+    shared.write_text("value = 'another'\n")
+    tried = await target.answered(probe, FETCH, "changed: library/shared.py")
+    yield tried.stopped_by("code-unchanged-since-launch")
+    shared.write_text("value = 'genuine'\n")
     planted = probe.launched.stage.path / "jwt.py"
     planted.write_text("")
     tried = await target.answered(probe, FETCH, f"changed: {planted}")

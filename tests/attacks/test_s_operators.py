@@ -94,7 +94,7 @@ class Approving(Scene):
     def __init__(self, place: Path) -> None:
         super().__init__(place)
         self.root = place / "project"
-        for folder in [*{one for name in registry().measured for one in registry().parties[name].code}, "policies"]:
+        for folder in [*registry().measured.values(), "zerotrust", "evidence", "policies"]:
             shutil.copytree(ROOT / folder, self.root / folder, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(ROOT / "start", self.root / "start", ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("registry.yaml", "docker-compose.yml"):

@@ -10,6 +10,7 @@ import pytest
 from registration.derived.compose import FILE as COMPOSE
 from tests.support.pages import BY_HAND
 from tests.support.system import ROOT, registry
+from zerotrust.authority.files.lock import load_lock
 
 _LISTED = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
 FILES = [Path(name) for name in subprocess.check_output(_LISTED, cwd=ROOT, text=True).splitlines()]  # noqa: S603
@@ -40,11 +41,8 @@ All else is around it, and changes no party's digest.
 
 def largest_unit() -> int:
     """Return the lines of code that the largest party is measured by; authorities and console are left out."""
-    units = []
-    for party in (registry().parties[name] for name in {*registry().services} - {"console"}):
-        code, without = ({Path(folder) for folder in folders} for folders in (party.code, party.without))
-        units.append([file for file in FILES if code & {*file.parents} and not without & {*file.parents}])
-    return max(lines(unit) for unit in units)
+    lock = load_lock(ROOT / "registry.lock")
+    return max(lines(map(Path, lock.files_of(name))) for name in {*registry().services} - {"console"})
 
 
 def is_test(file: Path) -> bool:

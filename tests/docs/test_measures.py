@@ -17,7 +17,7 @@ from tests.support.attack import MCP_HEADERS, tool_call
 from tests.support.issuer import Issuer
 from tests.support.system import ROOT, registry, running
 from tests.support.tasks import READ_IT, worked
-from tests.unit.test_imports import reached
+from zerotrust.authority.files.lock import load_lock
 
 TOOL = "tool/documents"
 
@@ -88,10 +88,8 @@ async def measure_calls(folder: Path, issuer: Issuer) -> tuple[Counter[Path], Co
 
 async def test_measures_are_printed(tmp_path: Path, issuer: Issuer, capsys: pytest.CaptureFixture[str]) -> None:
     read, task, spent = await measure_calls(tmp_path, issuer)
-    closures = {
-        name: reached(registry().parties[name].code[0].replace("/", ".") + ".main", set())
-        for name in registry().launched
-    }
+    lock = load_lock(ROOT / "registry.lock")
+    closures = {name: {*map(Path, lock.files_of(name))} for name in registry().launched}
     largest = max(closures, key=lambda name: length(closures[name]))
     concepts = {name: count() for name, count in CONCEPTS.items()}
     assert min(concepts.values()) > 0, concepts

@@ -250,20 +250,20 @@ def staged(site: Site, user: dict[str, Any], main: str) -> Stage:
     """A stage with this program, which that user can run."""
     site.place.chmod(0o755)
     (site.root / "agents/reader/main.py").write_text(main)
-    stage = Stage.build(site.root, ["agents/reader"], parent=site.place, prefix="stage-")
+    stage = Stage.build(site.root, "agents/reader", site.lock.files, parent=site.place, prefix="stage-")
     for path in [stage.path, *stage.path.rglob("*")]:
         os.chown(path, user.get("user", -1), -1)
     return stage
 
 
-async def test_a_party_has_none_of_the_folders_that_it_runs_without_and_the_log_names_them(site: Site) -> None:
-    (site.root / "agents/reader/other").mkdir()
-    (site.root / "agents/reader/other/tool.py").touch()
+async def test_a_party_runs_its_folder_with_what_that_imports_and_nothing_else(site: Site) -> None:
+    (site.root / "library/unused.py").touch()
 
     async with site.authority() as authority:
-        stage = (await authority.probe()).launched.stage
-        assert {*stage.code} == {"agents/reader/main.py", "agents/reader/helper.py"}
-    assert [one["without"] for one in log_of(site.run_dir) if "without" in one] == [["agents/reader/other"]]
+        probe = await authority.probe()
+        assert {*probe.launched.stage.code} == {"agents/reader/main.py", "agents/reader/helper.py", "library/shared.py"}
+        (site.root / "library/unused.py").write_text("value = 'another'\n")
+        assert (await probe.run(FETCH)).count(".") == 2
 
 
 def test_no_process_of_the_same_user_can_look_into_a_launched_one(
@@ -560,7 +560,7 @@ async def test_a_party_that_ends_by_itself_is_logged_and_what_it_forked_ends_too
 
 async def test_what_comes_to_life_after_its_authority_has_ended_ends_at_once(site: Site) -> None:
     """It finds another parent, here a shell: too late to be told by the kernel when its own one ends."""
-    stage = Stage.build(site.root, ["agents/reader"], parent=site.place, prefix="stage-")
+    stage = Stage.build(site.root, "agents/reader", site.lock.files, parent=site.place, prefix="stage-")
     (stage.path / "agents/reader/main.py").write_text("print('alive')")
 
     orphan = await asyncio.create_subprocess_shell(

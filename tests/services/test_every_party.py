@@ -18,7 +18,7 @@ RPC = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": {}}
 TOOLS = [
     (server, tool, scope)
     for server in tool_servers(REGISTRY)
-    for tool, scope in import_module(REGISTRY.parties[server].code[0].replace("/", ".") + ".main").TOOLS.items()
+    for tool, scope in import_module(f"{REGISTRY.measured[server]}.main".replace("/", ".")).TOOLS.items()
 ]
 
 

@@ -252,7 +252,7 @@ async def consoled(folder: Path, realm: Realm) -> AsyncIterator[Consoled]:
             ledger = system.registry.address(system.registry.authorities.audit)
             for name in (*system.registry.services, REGISTRY_NAME):
                 if name != REGISTRY_NAME:
-                    module = import_module(system.registry.parties[name].code[0].replace("/", ".") + ".main")
+                    module = import_module(f"{system.registry.measured[name]}.main".replace("/", "."))
                     app = system.service(name).app_from(module.create_app)
                     system.apps[AT if name == CONSOLE else system.addresses[name]] = app
                     await stack.enter_async_context(lifespan(app))

@@ -17,8 +17,7 @@ import yaml
 from authorities.attestation.local import authority as module
 from authorities.attestation.local.launch import Launched
 from authorities.attestation.spiffe.svid_issuer import Issuer
-from authorities.attestation.verifier.measure import digest_of
-from registration.approval import approved_files
+from registration.approval import approve_all
 from registration.derive import as_text
 from start.launches import launch_of
 from tests.support.ca import ATTESTATION_PARTY
@@ -26,7 +25,7 @@ from tests.support.waiting import until
 from zerotrust.authority.files.deployment import load_deployment
 from zerotrust.authority.files.lock import Lock
 from zerotrust.authority.files.snapshot_files import load_registry
-from zerotrust.registry.model import Approved, Registry
+from zerotrust.registry.model import Registry
 
 PROJECT = Path(__file__).parents[2]
 READER = "spiffe://agents.example/agent/reader"
@@ -35,6 +34,9 @@ REALM = "https://localhost:8443/realms/agents"
 # A party for these tests: runs what it is sent, and answers with what that calls `answer`.
 PROBE = """
 import json, os, socket
+
+def import_library():  # never called: a party for which nothing is approved has no such file, and must start too
+    import library.shared
 
 server = socket.socket(socket.AF_UNIX)
 server.bind(os.environ["ZT_PROBE"])
@@ -117,10 +119,12 @@ def project() -> Iterator[Path]:
         (root / "agents/reader").mkdir(parents=True)
         (root / "agents/reader/main.py").write_text(PROBE)
         (root / "agents/reader/helper.py").write_text("value = 'genuine'\n")
+        (root / "library").mkdir()
+        (root / "library/shared.py").write_text("value = 'genuine'\n")
         registry = yaml.safe_load((PROJECT / "registry.yaml").read_text())
         for party in registry["parties"].values():
             if "code" in party:
-                party |= {"code": ["agents/reader"], "without": ["agents/reader/other"]}
+                party["code"] = "agents/reader"
         (root / "registry.yaml").write_text(yaml.safe_dump(registry))
         deployment = yaml.safe_load((PROJECT / "start/generated/local.yaml").read_text())
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -132,13 +136,7 @@ def project() -> Iterator[Path]:
 
 def locked(registry: Registry, root: Path) -> Lock:
     """Approve a project as it is."""
-    files = approved_files(registry, root)
-    everything = Lock(files=files, parties={})
-    code = {
-        name: everything.files_of(registry.parties[name].code, registry.parties[name].without)
-        for name in registry.launched
-    }
-    lock = Lock(files=files, parties={name: Approved(code=digest_of(mine)) for name, mine in code.items()})
+    lock = approve_all(registry, root)
     (root / "registry.lock").write_text(as_text(lock))
     return lock
 

@@ -188,7 +188,7 @@ async def imported(
 def long_registry() -> Registry:
     """Ten agents; each may call every other one, and users the first."""
     agents = {
-        name: {"id": "spiffe", "keycloak": "confidential", "code": ["agents"]}
+        name: {"id": "spiffe", "keycloak": "confidential", "code": "agents"}
         | {"may_call": [other for other in AGENTS if other != name], "delegates": [AGENT_SCOPE], "max_ttl": 60}
         for name in AGENTS
     }
@@ -208,10 +208,10 @@ def long_registry() -> Registry:
             "parties": {
                 "walkthrough": {"id": "client", "starts_chains": True, "keycloak": "public"}
                 | {"may_call": AGENTS[:1], "delegates": [AGENT_SCOPE], "max_ttl": 300, "redirect_uris": [REDIRECT]},
-                "authority/registry": {"id": "spiffe", "keycloak": "confidential", "code": ["authorities"]},
+                "authority/registry": {"id": "spiffe", "keycloak": "confidential", "code": "authorities"},
                 "authority/attestation": {"id": "spiffe", "keycloak": "none"},
-                "authority/audit": {"id": "spiffe", "keycloak": "none", "code": ["authorities"]},
-                "authority/policy": {"id": "spiffe", "keycloak": "confidential", "code": ["authorities/policy"]},
+                "authority/audit": {"id": "spiffe", "keycloak": "none", "code": "authorities"},
+                "authority/policy": {"id": "spiffe", "keycloak": "confidential", "code": "authorities/policy"},
                 **agents,
             },
             "freshness": {"keys": 300, "keys_cooldown": 10, "svid": 60, "x509_svid": 120, "revocations": 3},

@@ -188,4 +188,4 @@ async def running(
 
 
 def _module(registered: Registry, name: str) -> str:
-    return registered.parties[name].code[0].replace("/", ".") + ".main"
+    return f"{registered.measured[name]}.main".replace("/", ".")

@@ -37,7 +37,7 @@ PARTIES = {
     name: service
     for name in registry().launched
     for service in SERVICES.values()
-    if service.get("build", {}).get("args", {}).get("CODE") == registry().parties[name].code[0]
+    if service.get("build", {}).get("args", {}).get("CODE") == registry().parties[name].code
 }
 
 

@@ -124,7 +124,7 @@ def test_one_image_alone_installs_what_its_client_needs(lock: str, client: str) 
 
 def test_what_runs_in_an_image_without_keycloaks_client_does_not_import_it() -> None:
     known, own = registry(), pinned("start/locks/requirements.registry.lock").keys()
-    runs = [known.parties[name].code[0].replace("/", ".") for name in {*known.measured} - {known.authorities.registry}]
+    runs = [known.measured[name].replace("/", ".") for name in {*known.measured} - {known.authorities.registry}]
     runs += [f"authorities.attestation.{where}" for where in ("containers", "kubernetes")]
     imports = ", ".join([*(f"{one}.main" for one in runs), "start.traces.spans", "registration.realm.script"])
     absent = [name for name, brought in DISTRIBUTIONS.items() if own & {canonicalize_name(one) for one in brought}]

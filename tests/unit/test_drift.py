@@ -39,7 +39,7 @@ def shared(folder: Path) -> SharedRoot:
 
 def target(folder: Path, *roots: SharedRoot) -> Target:
     files = Files(folder, leave_out=())
-    own = Code(files, ["code"], files.look(["code"]))
+    own = Code(files, "code", files.look(["code"]))
     return Target(party="agent/one", party_id="spiffe://example/agent/one", pid=1, small=(own,), large=roots)
 
 

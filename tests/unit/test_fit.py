@@ -20,7 +20,7 @@ from tests.support.system import ROOT
 from zerotrust.registry.model import Registry
 
 COMMITTED = yaml.safe_load((ROOT / "registry.yaml").read_text())
-AUDITOR = {"id": "spiffe", "keycloak": "confidential", "code": ["agents/auditor", "zerotrust"]}
+AUDITOR = {"id": "spiffe", "keycloak": "confidential", "code": "agents/auditor"}
 
 
 Change = Callable[[dict[str, Any]], None]

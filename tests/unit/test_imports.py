@@ -3,15 +3,14 @@
 import ast
 import sys
 from dataclasses import is_dataclass
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab.bench.__main__ import launch_folders
 from tests.support.system import ROOT, registry
+from zerotrust.authority.files.lock import load_lock
 
 PURE = [
     "identity",
@@ -185,44 +184,12 @@ def test_a_service_knows_itself_and_the_library_and_nothing_else_of_this_project
         assert [name for name in known if not name.startswith((package, "zerotrust"))] == [], file
 
 
-def reached(module: str, found: set[Path]) -> set[Path]:
-    """The files of this project that a module imports, directly or not, and its own."""
-    file = ROOT / module.replace(".", "/")
-    file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
-    if file.exists() and file not in found and file != ROOT / "zerotrust" / "__init__.py":  # gives names on demand
-        found.add(file)
-        for name in imported_from(file):
-            reached(name, found)
-    return found
-
-
-@cache
-def imported_from(file: Path) -> list[str]:
-    """The modules of a file's `from` imports, and each name in them, which may be a module too."""
-    nodes = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.ImportFrom)]
-    return [name for node in nodes for name in (node.module or "", *(f"{node.module}.{it.name}" for it in node.names))]
-
-
-def test_each_party_is_measured_with_the_folders_that_it_needs() -> None:
-    needed: set[Path] = set()
-    for name in registry().launched:
-        party, own = registry().parties[name], set[Path]()
-        reached(party.code[0].replace("/", ".") + ".main", own)
-        folders = {ROOT / folder for folder in party.without}
-        assert [file for file in own if folders & {*file.parents}] == [], name
-        assert all(folder.is_dir() for folder in folders), name
-        has = {file for code in party.code for file in (ROOT / code).rglob("*.py") if not folders & {*file.parents}}
-        assert sum(file.read_text().count("\n") for file in has - own) < 300, name
-        needed |= own
+def test_nothing_is_in_the_library_that_only_adopters_run_but_the_rungs_for_them() -> None:
+    lock = load_lock(ROOT / "registry.lock")
     measured = {file for file in (ROOT / "zerotrust").rglob("*.py") if file.name != "__init__.py"}
+
+    needed = {ROOT / path for name in registry().launched for path in lock.files_of(name)}
     assert {file.parent.name for file in measured - needed} == {"standalone"}
-
-
-def test_each_party_of_the_bench_runs_from_folders_that_have_all_its_imports() -> None:
-    for name, folders in launch_folders(registry()).items():
-        own = set[Path]()
-        reached("lab.bench.party.main", own)
-        assert [file for file in own if not {ROOT / folder for folder in folders} & {*file.parents}] == [], name
 
 
 def test_nobody_needs_the_policy_engine_to_name_a_reason_or_to_guard_an_application() -> None:

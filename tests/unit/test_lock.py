@@ -40,19 +40,13 @@ def test_a_mistake_is_refused_with_file_key_and_reason(tmp_path: Path, mistake: 
     assert str(refused.value).startswith(f"{file}: {key}")
 
 
-def test_the_files_of_a_folder_are_those_within_it() -> None:
-    paths = ["agents/reader/main.py", "agents/reader/deep/er.py", "agents/readers/main.py", "agents"]
+def test_the_files_of_a_party_are_those_that_it_runs() -> None:
+    lock = Lock(
+        files={"agents/reader/main.py": ONE, "library/a.py": ONE}, runs={"reader": ["library/a.py"]}, parties={}
+    )
 
-    assert set(Lock(files=dict.fromkeys(paths, ONE), parties={}).files_of(["agents/reader"])) == {
-        "agents/reader/main.py",
-        "agents/reader/deep/er.py",
-    }
-
-
-def test_a_folder_that_a_party_is_without_is_left_out() -> None:
-    lock = Lock(files=dict.fromkeys(["library/a.py", "library/tool/b.py", "library/tools.py"], ONE), parties={})
-
-    assert set(lock.files_of(["library"], ["library/tool"])) == {"library/a.py", "library/tools.py"}
+    assert lock.files_of("reader") == {"library/a.py": ONE}
+    assert lock.files_of("writer") == {}
 
 
 def test_what_changed_was_changed_added_or_is_missing() -> None:

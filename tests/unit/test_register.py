@@ -22,8 +22,7 @@ FILES = {"agents/reader/main.py": ONE, "orchestrator/main.py": ONE, "zerotrust/g
 @pytest.fixture
 def project(tmp_path: Path, registry: Registry) -> Path:
     """A copy of this project, as it was registered."""
-    folders = {folder for name in registry.measured for folder in registry.parties[name].code}
-    for folder in [*folders, "policies", "start"]:
+    for folder in [*registry.measured.values(), "zerotrust", "evidence", "policies", "start"]:
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("registry.yaml", "docker-compose.yml"):
         shutil.copy(ROOT / name, tmp_path)
@@ -93,8 +92,8 @@ UNFIT: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         ["~ party agent/reader", "~ code agents/reader/main.py"],
     ),
     **{
-        f"an added file, {path}": (partial(added, path=path), [f"+ shared code {path}"])
-        for path in ("zerotrust/planted.pyc", "zerotrust/deep/er.txt")
+        f"an added file, {path}": (partial(added, path=path), ["~ party agent/reader", f"+ code {path}"])
+        for path in ("agents/reader/planted.pyc", "agents/reader/deep/er.txt")
     },
     "a file that is gone": (
         lambda project: (project / "inference/script.py").unlink(),
@@ -140,21 +139,24 @@ def test_code_that_cannot_be_read_whole_is_not_approved(project: Path) -> None:
 
 def test_every_entry_that_differs_has_a_line_of_its_own_and_so_has_what_a_party_runs(registry: Registry) -> None:
     reader = "agent/reader"
-    code = f"agents/reader, zerotrust without {', '.join(registry.parties[reader].without)}"
     approved = Lock(
         files=FILES,
+        runs={reader: ["agents/reader/main.py", "zerotrust/gate.py"]},
         parties={reader: Approved(code=ONE, card=ONE, tools={"read": ONE, "gone": ONE}), "b": Approved()},
         registry={f"parties.{reader}": ONE, "parties.b": ONE, "freshness": ONE},
     )
     found = Lock(
         files=FILES,
+        runs={reader: ["agents/reader/main.py", "agents/reader/more.py", "zerotrust/checks.py"]},
         parties={reader: Approved(code=OTHER, card=OTHER, tools={"read": OTHER, "new": ONE}), "c": Approved()},
         registry={f"parties.{reader}": OTHER, "parties.c": ONE, "freshness": ONE},
     )
 
     assert approval_lines(registry, approved, found) == [
         f"~ party {reader}",
-        f"    runs {code}",
+        "    runs agents/reader, and what it imports",
+        "    + imports zerotrust/checks.py",
+        "    - imports zerotrust/gate.py",
         "    - tool gone",
         "    + tool new",
         "    ~ tool read",
@@ -172,8 +174,7 @@ def test_a_party_is_approved_with_its_code_its_authority_its_card_and_its_tools(
     _, lock = load_current(ROOT)
     reader, documents, walkthrough = (lock.parties[n] for n in ("agent/reader", "tool/documents", "walkthrough"))
 
-    party = registry.parties["agent/reader"]
-    assert reader.code == digest_of(measure_files(ROOT, party.code, leave_out={"__pycache__", *party.without}))
+    assert reader.code == digest_of(measure_files(ROOT, (), lock.runs["agent/reader"]))
     assert reader.card == card_digest(
         as_json(agent_card("agent/reader", "https://reader.agent.agents.example", ["agent.invoke"]))
     )

@@ -114,8 +114,7 @@ HERE: dict[str, tuple[str, Any, str]] = {
     "a max_ttl of nothing": (READER + "max_ttl", 0, "Input should be greater than"),
     "a token that lives too long": (READER + "max_ttl", 301, "Input should be less than"),
     "a SPIFFE ID without code": (READER + "code", GONE, "required, because only measured code gets a SPIFFE ID"),
-    "a folder of others that it is without": (READER + "without", ["tools/documents"], "code has no tools/documents"),
-    "code without a SPIFFE ID": (ZT + "code", ["zt"], "must be empty, because a party without a SPIFFE ID is not"),
+    "code without a SPIFFE ID": (ZT + "code", "zt", "must be empty, because a party without a SPIFFE ID is not"),
     "a secret without a SPIFFE ID": (ZT + "keycloak", "confidential", NO_JWT),
     "a public client with no way to a token": (ZT + "starts_chains", GONE, "required for a public client, which"),
     "calls of who is no client at Keycloak": (READER + "keycloak", "none", NO_TOKENS),
@@ -181,7 +180,7 @@ ELSEWHERE: dict[str, tuple[str, Any, str]] = {
     "a wrong type": (READER + "max_ttl", "60", "parties.agent/reader.max_ttl"),
     "a name of another kind": (READER + "id", "friend", "parties.agent/reader.id"),
     "another kind of client": (READER + "keycloak", "secret", "parties.agent/reader.keycloak"),
-    "a folder outside": (READER + "code", ["../elsewhere"], "parties.agent/reader.code"),
+    "a folder outside": (READER + "code", "../elsewhere", "parties.agent/reader.code"),
     "a name that is no name": ("parties:Reader", {"id": "spiffe", "keycloak": "none"}, "parties.Reader"),
     "a sign-in that ends anywhere": (ZT + "redirect_uris", [CONSOLE + "*"], "parties.zt.redirect_uris.0"),
     "a sign-in with a long end": (

@@ -83,10 +83,9 @@ class Party(Entry):
     """The longest lifetime of a token that is issued to it, in seconds; not longer than that of its caller."""
     port: Port | None = None
     """The port at which it listens where all parties run on one machine.  In containers and on Kubernetes it is 443."""
-    code: list[Folder] = []
-    """Folders that it is measured by and runs from.  A process gets the identity of the party whose code it runs."""
-    without: list[Folder] = []
-    """Folders inside these that it is neither measured by nor runs with, because it imports nothing from them."""
+    code: Folder | None = None
+    """The folder with its `main.py`.  It runs that folder, with what this imports, and nothing else of the project.  A
+    process gets the identity of the party whose code it runs."""
 
 
 Pin = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -216,9 +215,9 @@ class Registry(Entry):
         return frozenset(name for name, party in self.parties.items() if party.id == "client")
 
     @property
-    def measured(self) -> list[str]:
-        """The parties that run measured code: those that are launched, and those that operate by themselves."""
-        return [name for name, party in self.parties.items() if party.code]
+    def measured(self) -> dict[str, str]:
+        """The parties that run measured code, launched or operating by themselves, each with its folder."""
+        return {name: party.code for name, party in self.parties.items() if party.code}
 
     @property
     def launched(self) -> list[str]:

@@ -69,10 +69,8 @@ def images(registry: Registry, lock: Lock, further: Mapping[str, Mapping[str, st
     runs.
     """
     found: list[Image] = []
-    for name in registry.measured:
-        party = registry.parties[name]
-        code = lock.files_of(party.code, party.without)
-        one = image(registry, name, party.code[0], code, further.get(name, {}))
+    for name, folder in registry.measured.items():
+        one = image(registry, name, folder, lock.files_of(name), further.get(name, {}))
         # control: images-differ
         if twin := next((other for other in found if other.app == one.app), None):
             raise RegistryError(f"{twin.party} and {name} run the same code: in containers they are indistinguishable")

@@ -32,14 +32,13 @@ class LaunchError(Exception):
 class Launch:
     """The code to run, and the party that it runs as.
 
-    `code` is relative to the project's root; its first folder holds `main.py`; it has none of the folders `without`.
-    `name` is the lock's entry with the approved digest of this code.
+    `code` is the folder with `main.py`, relative to the project's root.  `name` is the lock's entry with the approved
+    files and their digest.
     """
 
     party_id: str
     name: str
-    code: tuple[str, ...]
-    without: tuple[str, ...] = ()
+    code: str
     env: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -129,7 +128,8 @@ class Launcher:
                 raise LaunchError(f"{launch.name}: runs already, as process {other.process.pid}")
         places, prefix = self._places, f"{launch.file_name}-"
         try:
-            stage = Stage.build(places.root, launch.code, launch.without, parent=places.stages, prefix=prefix)
+            approved = self.lock.files_of(launch.name)
+            stage = Stage.build(places.root, launch.code, approved, parent=places.stages, prefix=prefix)
         except (MeasureError, OSError) as error:
             raise LaunchError(f"{launch.name}: {error}") from error
         try:
@@ -145,28 +145,21 @@ class Launcher:
         launched = Launched(launch=launch, stage=stage, target=target, process=process, pidfd=pidfd, key=key)
         self._table[key] = launched
         asyncio.get_running_loop().add_reader(pidfd, self._on_end, launched)
-        code = {"folders": launch.code, "without": launch.without, "code": digest_of(stage.code)}
+        code = {"folder": launch.code, "code": digest_of(stage.code)}
         self._log("launched", party=launch.party_id, pid=process.pid, **code, environment=self._environment.digest)
         return launched
 
     def _check_approved(self, launch: Launch, stage: Stage) -> None:
         if self._environment.changed:
             raise LaunchError(f"{launch.name}: {unfit_message(self._environment)}")
-        if wrong := changes(self.lock.files_of(launch.code, launch.without), stage.code):  # control: code-as-locked
+        if wrong := changes(self.lock.files_of(launch.name), stage.code):  # control: code-as-locked
             raise LaunchError(
                 f"{launch.name}: not as registry.lock approves: {format_paths(wrong)}.  Restore it, or approve it by "
                 f"`make register` and start again."
             )
-        # The same files may be approved for another party.
-        entry = self.lock.parties.get(launch.name)
-        if entry is None or entry.code != digest_of(stage.code):  # control: code-approved-for-party
-            raise LaunchError(
-                f"{launch.name}: registry.lock approves {', '.join(launch.code)} for others, not for this name: "
-                f"`make register` approves the code that registry.yaml names."
-            )
 
     def _target(self, launch: Launch, stage: Stage, pid: int) -> Target:
-        project = Files(self._places.root, leave_out={*BYTECODE_CACHES, *launch.without})
+        project = Files(self._places.root, leave_out=BYTECODE_CACHES)
         small: list[SmallRoot] = [Code(project, launch.code, stage.code), Copy(stage.path, stage.everything)]
         small += [self._more[launch.party]] if launch.party in self._more else []
         return Target(

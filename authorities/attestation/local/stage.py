@@ -1,4 +1,4 @@
-"""A stage: a private copy of the measured folders of a party, and all that the party sees of this project.
+"""A stage: a private copy of the measured files of a party, and all that the party sees of this project.
 
 If the project's root were on its path instead, a library that imports an optional package could import a folder that
 was planted there.  Late imports come from the copy as well, not from files that have changed since.
@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -48,24 +48,25 @@ class Stage:
     everything: dict[str, Stamp]
 
     @classmethod
-    def build(cls, root: Path, code: Sequence[str], without: Sequence[str] = (), *, parent: Path, prefix: str) -> Self:
-        """Copy the folders `code` of `root`, but for those `without`, to a new folder in `parent`; measure the copy.
+    def build(cls, root: Path, folder: str, files: Iterable[str], *, parent: Path, prefix: str) -> Self:
+        """Copy a folder of `root`, and `files` that lie outside of it, to a new folder in `parent`; measure the copy.
 
-        `parent` must be private.  `python <path>` then runs module `main` of the first folder, as a child of this
-        process, and ends with it.  Raises `MeasureError`.
+        `parent` must be private.  `python <path>` then runs module `main` of `folder`, as a child of this process, and
+        ends with it.  Raises `MeasureError`.
         """
         path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))  # mode 0700
         try:
-            for folder in code:
-                leave_out = shutil.ignore_patterns(*BYTECODE_CACHES)
-                shutil.copytree(root / folder, path / folder, symlinks=True, ignore=leave_out)
-            for folder in without:
-                shutil.rmtree(path / folder, ignore_errors=True)
-            main, module = path / "__main__.py", code[0].replace("/", ".") + ".main"
+            leave_out = shutil.ignore_patterns(*BYTECODE_CACHES)
+            shutil.copytree(root / folder, path / folder, symlinks=True, ignore=leave_out)
+            outside = [file for file in files if not file.startswith(f"{folder}/")]
+            for file in outside:
+                (path / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(root / file, path / file, follow_symlinks=False)
+            main, module = path / "__main__.py", folder.replace("/", ".") + ".main"
             main.write_text(text := _MAIN.format(parent=os.getpid(), module=module))
             everything = stamps(path)
             _settle(everything)
-            measured = measure_files(path, code)
+            measured = measure_files(path, [folder], outside)
             if everything.keys() != {str(path / name) for name in measured} | {str(main)} or main.read_text() != text:
                 raise MeasureError(f"{path}: touched while it was being made")
             return cls(path, measured, everything)

@@ -103,12 +103,14 @@ class Files:
         return measured.digest
 
 
-def measure_files(root: Path, folders: Iterable[str], *, leave_out: Collection[str] = ()) -> dict[str, str]:
-    """Return the SHA-256, in hex, of every file in `folders`, by its name relative to `root`.
+def measure_files(
+    root: Path, folders: Iterable[str], single: Iterable[str] = (), *, leave_out: Collection[str] = ()
+) -> dict[str, str]:
+    """Return the SHA-256, in hex, of every file in `folders`, and of those in `single`, by its name relative to `root`.
 
     Folders in `leave_out`, by name or by their whole path, are skipped.  Raises `MeasureError`.
     """
-    return Files(root, leave_out=leave_out).look(folders)
+    return Files(root, leave_out=leave_out).look(folders, single)
 
 
 def stamps(folder: Path) -> dict[str, Stamp]:

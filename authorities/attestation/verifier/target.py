@@ -51,17 +51,19 @@ class LargeRoot(Protocol):
 
 
 class Code:
-    """Folders whose files have approved digests: `approved` has the SHA-256 in hex, by path."""
+    """A folder, and single files outside of it, with approved digests: `approved` has the SHA-256 in hex, by path."""
 
-    def __init__(self, files: Files, folders: Sequence[str], approved: Mapping[str, str]) -> None:
-        self._files, self._folders, self._approved = files, folders, approved
+    def __init__(self, files: Files, folder: str, approved: Mapping[str, str]) -> None:
+        self._files, self._folder, self._approved = files, folder, approved
+        self._single = [path for path in approved if not path.startswith(f"{folder}/")]
 
     def watch(self, watch: Watch) -> None:
-        for folder in self._folders:
-            watch.folder(f"{self._files.root}/{folder}", leave_out=self._files.leave_out)
+        watch.folder(f"{self._files.root}/{self._folder}", leave_out=self._files.leave_out)
+        for path in self._single:
+            watch.file(f"{self._files.root}/{path}")
 
     def differences(self) -> list[str]:
-        return changes(self._approved, self._files.look(self._folders))
+        return changes(self._approved, self._files.look([self._folder], self._single))
 
 
 class Copy:

@@ -2,12 +2,15 @@
 
 import os
 import time
-from importlib import import_module
 from urllib.parse import urlsplit
 
 import uvloop
 
+from agents.reader import main as reader
+from inference import main as inference
 from lab.bench.party.unguarded import NobodyRevoked, Unguarded
+from orchestrator import main as orchestrator
+from tools.documents import main as documents
 from zerotrust.hardening.server import server
 from zerotrust.registry.snapshot import RegistrySnapshot
 from zerotrust.runtime import compose, freeze_loaded, policy_of, registry_feed, serve
@@ -15,6 +18,8 @@ from zerotrust.settings import Settings
 from zerotrust.spiffe.workload import Workload
 from zerotrust.transport.logs import log_json_lines
 
+MAINS = {"orchestrator": orchestrator, "agent/reader": reader, "tool/documents": documents, "inference": inference}
+"""The parties that take part in the task."""
 PORTS = {"none": 1000, "tls": 2000}
 """How far the ports of each set lie above those of the registry."""
 
@@ -37,8 +42,7 @@ async def serve_unguarded(settings: Settings, name: str, party: str) -> None:
             snapshot, policy = shift(feed.snapshot, name), policy_of(feed.policy.document, feed.snapshot.registry)
         revocations = NobodyRevoked(clock=time.monotonic)
         service = compose(party, snapshot, policy, settings, workload, revocations, Unguarded)
-        (folder, *_) = service.registry.parties[party].code
-        app = import_module(f"{folder.replace('/', '.')}.main").create_app(service)
+        app = MAINS[party].create_app(service)
         if name == "tls":
             return await serve(service, app, workload, settings)
         freeze_loaded()  # as `serve` does, so that it makes no difference

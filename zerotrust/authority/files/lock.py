@@ -32,16 +32,17 @@ class Lock(Entry):
 
     files: dict[str, Digest]
     """Each file that a party can run, by its path in the project."""
+    runs: dict[Name, list[str]] = Field(default={})
+    """The files that each party runs, in order: its folder, and what that imports."""
     parties: dict[Name, Approved]
     registry: dict[str, Digest] = Field(default={})
     """The digest of each entry of `registry.yaml`, by its key."""
     rights: dict[Name, Rights] = Field(default={})
     """The rights of each party that has any, in order: the next approval shows what has changed."""
 
-    def files_of(self, folders: Iterable[str], without: Iterable[str] = ()) -> dict[str, str]:
-        """Return the approved files in these folders, except those in the folders `without`."""
-        left_out = files_within(self.files, without)
-        return {path: digest for path, digest in files_within(self.files, folders).items() if path not in left_out}
+    def files_of(self, name: str) -> dict[str, str]:
+        """Return the approved files of a party: SHA-256, in hex, by path."""
+        return {path: self.files[path] for path in self.runs.get(name, ()) if path in self.files}
 
 
 def files_within(files: Mapping[str, str], folders: Iterable[str]) -> dict[str, str]:
